@@ -1,0 +1,1 @@
+"""Events: notification -> ledger -> dispatch -> Airflow run; reconcile by listing."""

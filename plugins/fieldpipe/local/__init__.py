@@ -1,0 +1,1 @@
+"""Local: the embedded stack. What runs, in which order, when it is ready; the local Pods API."""

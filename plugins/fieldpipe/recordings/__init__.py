@@ -1,0 +1,1 @@
+"""Recordings: an MCAP file -> one CSV per topic and a manifest."""

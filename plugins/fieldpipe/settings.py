@@ -1,0 +1,84 @@
+"""Settings of every process, as small frozen groups: an entry point reads what it needs once and hands it down.
+
+The variables keep the names of the documents the project was created from. `.env.example` lists all of them.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fieldpipe.errors import ConfigurationError
+
+Group = TypeVar("Group", bound=BaseSettings)
+
+
+class StoreSettings(BaseSettings):
+    """Where the object store is and who we are to it."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="MINIO_")
+
+    endpoint: str  # with scheme: http://minio:9000
+    access_key: str
+    secret_key: SecretStr
+    region: str = "us-east-1"
+
+
+class BucketSettings(BaseSettings):
+    """Where results go."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="FIELDPIPE_")
+
+    processed_bucket: str = "processed-data"
+
+
+class LedgerSettings(BaseSettings):
+    """The ledger's database, as a SQLAlchemy URL (`postgresql+psycopg2://...`)."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="FIELDPIPE_LEDGER_")
+
+    url: SecretStr
+
+
+class AirflowSettings(BaseSettings):
+    """Airflow's REST API and the account that triggers runs."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="AIRFLOW_")
+
+    base_url: str
+    user: str
+    password: SecretStr
+
+
+class WebhookSettings(BaseSettings):
+    """How the webhook is spoken to. Two tokens may be valid at once, so that one can be rotated."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="WEBHOOK_")
+
+    url: str = "http://127.0.0.1:5000/minio-event"
+    auth_token: SecretStr | None = None
+    auth_token_previous: SecretStr | None = None
+
+
+class RouteSettings(BaseSettings):
+    """Which file says what is done with which objects (None: the one that comes with the library)."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="FIELDPIPE_ROUTES_")
+
+    file: Path | None = Field(default=None)
+
+
+def read(*groups: type[Group]) -> tuple[Group, ...]:
+    """Read the groups from the environment; raise one ConfigurationError that names every missing or wrong variable."""
+    values: list[Group] = []
+    complaints: list[str] = []
+    for group in groups:
+        try:
+            values.append(group())
+        except ValidationError as error:
+            prefix = group.model_config.get("env_prefix", "")
+            complaints += [f"{prefix}{'_'.join(map(str, e['loc']))}".upper() + f": {e['msg']}" for e in error.errors()]
+    if complaints:
+        raise ConfigurationError("settings: " + "; ".join(complaints) + " (see .env.example)")
+    return tuple(values)

@@ -1,0 +1,1 @@
+"""Tasks: the only library code that imports Airflow."""

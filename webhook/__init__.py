@@ -1,0 +1,1 @@
+"""The Flask process that receives bucket events."""
