@@ -1,0 +1,34 @@
+"""A crash point kills the process where it says, and only there."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+from fieldpipe.crashpoints import reach
+for n in range(4):
+    print(n, flush=True)
+    reach("room.step")
+"""
+
+
+def _run(crash_at: str) -> tuple[int, list[str]]:
+    environment = {**os.environ, "FIELDPIPE_CRASH_AT": crash_at}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("crash_at", "code", "printed"),
+    [
+        ("", 0, ["0", "1", "2", "3"]),
+        ("room.other", 0, ["0", "1", "2", "3"]),
+        ("room.step", -signal.SIGKILL, ["0"]),
+        ("room.step:3", -signal.SIGKILL, ["0", "1", "2"]),
+    ],
+)
+def test_process_is_killed_at_the_named_place_the_nth_time_it_is_reached(crash_at, code, printed):
+    assert _run(crash_at) == (code, printed)
