@@ -69,6 +69,16 @@ class RouteSettings(BaseSettings):
     file: Path | None = Field(default=None)
 
 
+class PodSettings(BaseSettings):
+    """What the pods of our tasks are made of."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="FIELDPIPE_POD_")
+
+    namespace: str = "fieldpipe"
+    image: str = "fieldpipe-worker:local"
+    service_account: str = "fieldpipe-worker"
+
+
 def read(*groups: type[Group]) -> tuple[Group, ...]:
     """Read the groups from the environment; raise one ConfigurationError that names every missing or wrong variable."""
     values: list[Group] = []

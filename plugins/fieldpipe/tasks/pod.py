@@ -1,0 +1,116 @@
+"""The one way a DAG of ours runs something: a pod that executes one script of ours.
+
+`pod_task` builds Airflow's KubernetesPodOperator with the house's defaults, so that a DAG file is wiring and nothing
+else. Results never come back through Airflow (no XCom): pods write manifests and reports, the ledger reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.secret import Secret
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from kubernetes.client import models as k8s
+
+from fieldpipe.errors import EXIT_PERMANENT, ConfigurationError, PermanentError
+from fieldpipe.handover import RUN_VARIABLE, TRY_VARIABLE, WORK_VARIABLE, WorkItem, encode_work, work_item
+from fieldpipe.settings import PodSettings, read
+
+STORE_SECRET = "fieldpipe-store"  # noqa: S105 -- the name of a Secret, not a secret
+CONFIG_MAP = "pipeline-config"
+
+_RESTRICTED = k8s.V1SecurityContext(
+    allow_privilege_escalation=False,
+    capabilities=k8s.V1Capabilities(drop=["ALL"]),
+    run_as_non_root=True,
+    seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
+)
+
+
+class PodTask(KubernetesPodOperator):
+    """A KubernetesPodOperator that takes exit code 65 for what it says: a retry would fail again."""
+
+    def cleanup(
+        self,
+        pod: k8s.V1Pod,
+        remote_pod: k8s.V1Pod,
+        xcom_result: dict[str, Any] | None = None,
+        context: Any = None,
+    ) -> None:
+        try:
+            super().cleanup(pod, remote_pod, xcom_result, context)
+        except AirflowFailException:
+            raise
+        except AirflowException as error:
+            if _exit_code(remote_pod, self.base_container_name) == EXIT_PERMANENT:
+                raise AirflowFailException(f"{error}\n(exit code {EXIT_PERMANENT}: not retried)") from error
+            raise
+
+
+def pod_task(script: str, *, arguments: Sequence[str] = (), task_id: str | None = None, **overrides: Any) -> PodTask:
+    """A task that runs `python -m scripts.<script> <arguments>` in a pod of the worker image.
+
+    The pod gets the run's object list in the environment (the DAG needs `user_defined_macros=MACROS`), where the store
+    is from the ConfigMap, and credentials by reference to the Secret. `overrides` are the operator's own parameters.
+    """
+    (settings,) = read(PodSettings)
+    parameters: dict[str, Any] = {
+        "task_id": task_id or script,
+        "name": script.replace("_", "-"),
+        "namespace": settings.namespace,
+        "image": settings.image,
+        "cmds": ["python", "-m", f"scripts.{script}"],
+        "arguments": list(arguments),
+        "env_vars": {
+            RUN_VARIABLE: "{{ run_id }}",
+            TRY_VARIABLE: "{{ ti.try_number }}",
+            WORK_VARIABLE: "{{ work(dag_run.conf, params) }}",
+        },
+        "env_from": [k8s.V1EnvFromSource(config_map_ref=k8s.V1ConfigMapEnvSource(name=CONFIG_MAP))],
+        "secrets": [
+            Secret("env", "MINIO_ACCESS_KEY", STORE_SECRET, "access-key"),
+            Secret("env", "MINIO_SECRET_KEY", STORE_SECRET, "secret-key"),
+        ],
+        "retries": 1,
+        "retry_delay": timedelta(seconds=5),
+        "startup_timeout_seconds": 300,
+        "startup_check_interval_seconds": 1,
+        "on_finish_action": "delete_pod",
+        "log_pod_spec_on_failure": False,
+        "log_events_on_failure": True,
+        "termination_message_policy": "FallbackToLogsOnError",
+        "service_account_name": settings.service_account,
+        "automount_service_account_token": False,
+        "container_security_context": _RESTRICTED,
+        "do_xcom_push": False,
+    }
+    return PodTask(**(parameters | overrides))
+
+
+def work(conf: Mapping[str, Any] | None, params: Mapping[str, Any]) -> str:
+    """A run's objects as the pod reads them: the dispatcher's list, or the bucket and key that a person typed."""
+    try:
+        return encode_work(_items(conf or {}, params))
+    except (PermanentError, TypeError) as error:
+        raise AirflowFailException(f"this run's conf is not one of ours: {error}") from error
+
+
+MACROS = {"work": work}
+"""What a DAG with `pod_task` passes as `user_defined_macros`."""
+
+
+def _items(conf: Mapping[str, Any], params: Mapping[str, Any]) -> list[WorkItem]:
+    if "objects" in conf:
+        return [work_item(value) for value in conf["objects"]]
+    if not params.get("key"):
+        raise ConfigurationError("neither objects nor a key; give the bucket and the key of the object to process")
+    return [WorkItem(bucket=params["bucket"], key=params["key"])]
+
+
+def _exit_code(pod: k8s.V1Pod | None, container: str) -> int | None:
+    statuses = (pod.status.container_statuses if pod and pod.status else None) or []
+    ended = next((s.state.terminated for s in statuses if s.name == container and s.state), None)
+    return ended.exit_code if ended else None
