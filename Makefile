@@ -1,0 +1,84 @@
+# Fieldpipe's commands. `make help` lists them. Everything is installed into .venv and .fieldpipe, both git-ignored.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+RECORDING ?=
+VENV := .venv
+BIN := $(VENV)/bin
+UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
+STACK := $(BIN)/python -m scripts.stack
+
+.PHONY: help demo test test-faults bench-events up down status logs lint format lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.local ## from nothing to CSV: start all, convert a recording, show it, stop (RECORDING=path for your own)
+	@$(BIN)/python -m scripts.demo $(if $(RECORDING),--recording "$(RECORDING)")
+
+test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)
+	@$(BIN)/python -m pytest -m "not fault"
+
+test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against real processes
+	@$(BIN)/python -m pytest -m fault
+
+bench-events: $(VENV)/.dev ## acknowledgements, put-to-CSV latency and a burst, as a table
+	@$(BIN)/python -m tests.bench.events
+
+up: $(VENV)/.local ## start the embedded stack and leave it running
+	@$(STACK) up
+
+down: ## stop the embedded stack
+	@if [ -x $(BIN)/python ]; then $(STACK) down; else echo "nothing to stop: there is no $(VENV) yet"; fi
+
+status: ## what runs, since when, and at which address
+	@if [ -x $(BIN)/python ]; then $(STACK) status; else echo "not set up yet: make up"; fi
+
+logs: ## the stack's logs (SERVICE=name for one of them, FOLLOW=1 to follow)
+	@if [ -x $(BIN)/python ]; then $(STACK) logs $(SERVICE) $(if $(FOLLOW),--follow); else echo "not set up yet: make up"; fi
+
+lint: $(VENV)/.dev ## ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## let ruff put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
+	@for lock in dev local airflow webhook worker; do \
+	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    $$(test $$lock = dev || echo -c requirements/dev.txt) requirements/$$lock.in -o requirements/$$lock.txt || exit 1; \
+	done
+
+clean: down ## stop the stack and delete everything it made, data included
+	rm -rf .fieldpipe $(VENV)
+
+# The environment: what is installed is remembered in a stamp, so the second time costs nothing.
+
+$(VENV)/.uv: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Fieldpipe needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "setting up the environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bootstrap.txt
+	@touch $@
+
+$(VENV)/.local: $(VENV)/.uv requirements/local.txt pyproject.toml
+	@if [ -e $(VENV)/.dev ] && [ $(VENV)/.dev -nt requirements/dev.txt ] && [ $(VENV)/.dev -nt pyproject.toml ]; then :; \
+	  else $(call install,local); fi
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.uv requirements/dev.txt pyproject.toml
+	@$(call install,dev)
+	@touch $@
+
+define install
+echo "installing requirements/$(1).txt ..." && \
+$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python requirements/$(1).txt && \
+$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+endef
