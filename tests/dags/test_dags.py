@@ -1,0 +1,150 @@
+"""DAG files are wiring: they load, say what they are, and build the pods we mean."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fieldpipe.events.routes import load_routes
+
+ROOT = Path(__file__).parents[2]
+DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
+
+# Airflow reads its home when it is imported, so every look at a DAG is a process of its own.
+LOAD = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1], include_examples=False)
+dags = {d.dag_id: {"file": d.fileloc, "doc": d.doc_md, "params": d.params.dump(),
+        "tasks": {t.task_id: {"limit": t.max_active_tis_per_dag, "retries": t.retries} for t in d.tasks}}
+        for d in bag.dags.values()}
+print("RESULT" + json.dumps({"errors": {k: str(v) for k, v in bag.import_errors.items()}, "dags": dags}))
+"""
+POD = """
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location("d", sys.argv[1]); module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+dag = next(v for v in vars(module).values() if type(v).__name__ == "DAG")
+task = dag.tasks[0]
+run = type("Run", (), {"conf": json.loads(sys.argv[2])})
+context = {"run_id": "fp.recordings.1", "ti": type("TI", (), {"try_number": 1}), "dag_run": run, "dag": dag,
+           "params": {"bucket": "raw-data", "key": ""} | json.loads(sys.argv[2])}
+task.render_template_fields(context)
+from kubernetes.client import ApiClient
+print("RESULT" + json.dumps(ApiClient().sanitize_for_serialization(task.build_pod_request_obj())))
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("airflow")
+
+
+def in_airflow(home: Path, program: str, *arguments: str) -> dict:
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=120
+    )
+    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    assert results, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return json.loads(results[-1].removeprefix("RESULT"))
+
+
+@pytest.fixture(scope="module")
+def dagbag(airflow_home: Path) -> dict:
+    return in_airflow(airflow_home, LOAD, str(ROOT / "dags"))
+
+
+def test_every_dag_file_loads_and_holds_the_dag_of_its_name(dagbag: dict) -> None:
+    assert dagbag["errors"] == {}
+    assert {d: Path(v["file"]).stem for d, v in dagbag["dags"].items()} == {f.stem: f.stem for f in DAG_FILES}
+
+
+def test_every_dag_carries_its_manual(dagbag: dict) -> None:
+    assert all(len(dag["doc"] or "") > 200 for dag in dagbag["dags"].values())
+
+
+def test_every_route_leads_to_a_dag_whose_limit_is_the_routes(dagbag: dict) -> None:
+    for route in load_routes():
+        limits = [task["limit"] for task in dagbag["dags"][route.dag_id]["tasks"].values()]
+        assert limits == [route.max_runs]
+
+
+def test_a_person_can_start_the_dag_with_a_bucket_and_a_key(dagbag: dict) -> None:
+    assert dagbag["dags"]["recording_to_csv"]["params"] == {"bucket": "raw-data", "key": ""}
+
+
+def test_hostile_keys_reach_the_pod_as_they_are(airflow_home: Path) -> None:
+    keys = [
+        "$(MINIO_SECRET_KEY).mcap",
+        "{{ conn.x }}{% raw %}.mcap",
+        "a b;rm -rf ~`id`'\".mcap",
+        "日本/\u202eロボ.mcap",
+    ]
+    conf = {
+        "run": "fp.recordings.1",
+        "objects": [{"id": i, "bucket": "raw-data", "key": k} for i, k in enumerate(keys)],
+    }
+
+    pod = in_airflow(airflow_home, POD, str(ROOT / "dags/recording_to_csv.py"), json.dumps(conf))
+
+    container = pod["spec"]["containers"][0]
+    variables = {v["name"]: v.get("value") for v in container["env"]}
+    assert [item["key"] for item in json.loads(variables["FIELDPIPE_WORK"])] == keys
+    assert "$" not in variables["FIELDPIPE_WORK"]
+    assert container["command"] == ["python", "-m", "scripts.convert_recording"]
+    assert container["args"] == ["--batch"]
+
+
+def test_credentials_are_references_and_the_pod_is_restricted(airflow_home: Path) -> None:
+    pod = in_airflow(airflow_home, POD, str(ROOT / "dags/recording_to_csv.py"), json.dumps({"key": "run1.mcap"}))
+
+    container = pod["spec"]["containers"][0]
+    by_name = {v["name"]: v for v in container["env"]}
+    assert by_name["MINIO_SECRET_KEY"]["valueFrom"]["secretKeyRef"] == {"name": "fieldpipe-store", "key": "secret-key"}
+    assert "value" not in by_name["MINIO_SECRET_KEY"]
+    assert container["securityContext"]["runAsNonRoot"] is True
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert json.loads(by_name["FIELDPIPE_WORK"]["value"])[0]["key"] == "run1.mcap"
+
+
+def test_a_run_without_an_object_says_what_to_give(airflow_home: Path) -> None:
+    with pytest.raises(AssertionError, match="give the bucket and the key"):
+        in_airflow(airflow_home, POD, str(ROOT / "dags/recording_to_csv.py"), "{}")
+
+
+def test_no_dag_file_imports_another() -> None:
+    for file in DAG_FILES:
+        modules = {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+        }
+        assert modules <= {"airflow", "fieldpipe", "datetime"}, file
+
+
+# Airflow's loader runs every plugin file as a top-level module named by its stem: `store.py` would be `store`.
+STRAYS = """
+import json, sys
+from airflow import plugins_manager
+plugins_manager.ensure_plugins_loaded()
+ours = {n: getattr(m, "__file__", None) or "" for n, m in list(sys.modules.items())}
+strays = sorted(n for n, f in ours.items() if f.startswith(sys.argv[1]) and n.split(".")[0] != "fieldpipe")
+print("RESULT" + json.dumps({"strays": strays, "errors": plugins_manager.get_import_errors()}))
+"""
+
+
+def test_the_plugin_loader_leaves_the_library_alone(airflow_home: Path) -> None:
+    assert in_airflow(airflow_home, STRAYS, str(ROOT / "plugins")) == {"strays": [], "errors": {}}

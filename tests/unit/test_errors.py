@@ -1,0 +1,37 @@
+"""Exit codes carry an error's advice out of the process."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+from fieldpipe.errors import *
+def main():
+    {body}
+run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("return 0", 0, ""),
+        ("return 3", 3, ""),
+        ("raise PermanentError('run1.mcap is no recording')", 65, "error: run1.mcap is no recording\n"),
+        ("raise TransientError('store away')", 75, "error: store away\n"),
+        ("raise ConfigurationError('MINIO_ENDPOINT: missing')", 65, "error: MINIO_ENDPOINT: missing\n"),
+        ("raise KeyboardInterrupt", 130, ""),
+    ],
+)
+def test_an_outcome_becomes_its_exit_code(body: str, code: int, said: str) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(body=body)], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_a_bug_shows_its_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(body="[][1]")], capture_output=True, text=True)
+
+    assert done.returncode == 70
+    assert "IndexError" in done.stderr
