@@ -1,0 +1,105 @@
+"""Fixtures that every test may use: real servers, started once per session or by a factory, ended in any case."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from fieldpipe.local import process
+from tests.servers import Postgres, Store, start_minio, start_postgres, start_seaweed
+
+
+@pytest.fixture(scope="session")
+def mark() -> Iterator[str]:
+    """The mark of every process that this session starts; whatever still carries it at the end is ended."""
+    name = f"tests-{os.getpid()}"
+    yield name
+    process.sweep(name)
+
+
+@pytest.fixture(scope="session")
+def socket_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders with short paths: a unix socket's path has at most 107 bytes."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="fp-")))
+        return made[-1]
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(
+    tmp_path_factory: pytest.TempPathFactory, socket_folder: Callable[[], Path], mark: str
+) -> Iterator[Postgres]:
+    """The session's PostgreSQL: `create_database()` gives the URL of an empty one. Not to be stopped by a test."""
+    server = start_postgres(tmp_path_factory.mktemp("postgres"), socket_folder(), mark)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_factory(socket_folder: Callable[[], Path], mark: str) -> Iterator[Callable[[Path], Postgres]]:
+    """`postgres_factory(tmp_path)`: a server of the test's own, to be stopped, started again and killed."""
+    started: list[Postgres] = []
+
+    def make(folder: Path) -> Postgres:
+        server = start_postgres(folder / "postgres", socket_folder(), mark)
+        started.append(server)
+        return server
+
+    yield make
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, socket_folder: Callable[[], Path], mark: str) -> Iterator[Store]:
+    """The session's SeaweedFS with the buckets raw-data and processed-data. Tests use keys of their own."""
+    server = start_seaweed(tmp_path_factory.mktemp("store"), socket_folder(), mark)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def store_factory(socket_folder: Callable[[], Path], mark: str) -> Iterator[Callable[[Path], Store]]:
+    """`store_factory(tmp_path)`: a SeaweedFS of the test's own, to be stopped, started again and killed."""
+    started: list[Store] = []
+
+    def make(folder: Path) -> Store:
+        server = start_seaweed(folder / "store", socket_folder(), mark)
+        started.append(server)
+        return server
+
+    yield make
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def minio_server(mark: str) -> Iterator[Callable[..., Store]]:
+    """`minio_server(tmp_path, {"MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY": "on", ...})`: a real MinIO.
+
+    Without a `minio` on PATH the test is skipped; where CI has installed one (FIELDPIPE_REQUIRE_MINIO=1) it fails.
+    """
+    if shutil.which("minio") is None:
+        missing = "no `minio` on PATH: this test needs a real MinIO server"
+        if os.environ.get("CI") == "true" and os.environ.get("FIELDPIPE_REQUIRE_MINIO") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    started: list[Store] = []
+
+    def make(folder: Path, notify: Mapping[str, str] | None = None) -> Store:
+        server = start_minio(folder / "minio", mark, notify or {})
+        started.append(server)
+        return server
+
+    yield make
+    for server in started:
+        server.stop()
