@@ -17,7 +17,11 @@ the dispatcher later again. Clearing a task is safe: what is done is skipped.
 from airflow.sdk import DAG, Param
 
 from fieldpipe.events.routes import load_routes
+from fieldpipe.settings import BucketSettings, RouteSettings, read
 from fieldpipe.tasks.pod import MACROS, pod_task
+
+(routes, buckets) = read(RouteSettings, BucketSettings)
+ROUTE = load_routes(routes.file, output_bucket=buckets.processed_bucket).by_name["recordings"]
 
 with DAG(
     dag_id="recording_to_csv",
@@ -30,9 +34,5 @@ with DAG(
         "bucket": Param("raw-data", type="string", title="Bucket", description="The bucket that holds the recording"),
         "key": Param("", type="string", title="Key", description="The recording's key, such as site1/run7.mcap"),
     },
-):
-    pod_task(
-        "convert_recording",
-        arguments=["--batch"],
-        max_active_tis_per_dag=load_routes().for_dag("recording_to_csv").max_runs,
-    )
+) as dag:
+    pod_task("convert_recording", arguments=["--batch"], max_active_tis_per_dag=ROUTE.max_runs)

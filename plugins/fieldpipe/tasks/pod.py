@@ -41,7 +41,7 @@ class PodTask(KubernetesPodOperator):
         context: Any = None,
     ) -> None:
         try:
-            super().cleanup(pod, remote_pod, xcom_result, context)
+            super().cleanup(pod=pod, remote_pod=remote_pod, xcom_result=xcom_result, context=context)
         except AirflowFailException:
             raise
         except AirflowException as error:
