@@ -4,14 +4,17 @@ The variables keep the names of the documents the project was created from. `.en
 """
 
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fieldpipe.errors import ConfigurationError
 
-Group = TypeVar("Group", bound=BaseSettings)
+A = TypeVar("A", bound=BaseSettings)
+B = TypeVar("B", bound=BaseSettings)
+C = TypeVar("C", bound=BaseSettings)
+D = TypeVar("D", bound=BaseSettings)
 
 
 class StoreSettings(BaseSettings):
@@ -57,8 +60,11 @@ class WebhookSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_prefix="WEBHOOK_")
 
     url: str = "http://127.0.0.1:5000/minio-event"
-    auth_token: SecretStr | None = None
-    auth_token_previous: SecretStr | None = None
+    bind: str = "127.0.0.1:5000"
+    workers: int = Field(default=2, ge=1)
+    auth_token: SecretStr | None = Field(default=None, min_length=1)
+    auth_token_previous: SecretStr | None = Field(default=None, min_length=1)
+    arn: str = "arn:minio:sqs::PRIMARY:webhook"  # as MinIO's MINIO_NOTIFY_WEBHOOK_*_PRIMARY defines it
 
 
 class RouteSettings(BaseSettings):
@@ -79,9 +85,19 @@ class PodSettings(BaseSettings):
     service_account: str = "fieldpipe-worker"
 
 
-def read(*groups: type[Group]) -> tuple[Group, ...]:
+@overload
+def read(first: type[A], /) -> tuple[A]: ...
+@overload
+def read(first: type[A], second: type[B], /) -> tuple[A, B]: ...
+@overload
+def read(first: type[A], second: type[B], third: type[C], /) -> tuple[A, B, C]: ...
+@overload
+def read(first: type[A], second: type[B], third: type[C], fourth: type[D], /) -> tuple[A, B, C, D]: ...
+@overload
+def read(*groups: type[BaseSettings]) -> tuple[BaseSettings, ...]: ...
+def read(*groups: type[BaseSettings]) -> tuple[BaseSettings, ...]:
     """Read the groups from the environment; raise one ConfigurationError that names every missing or wrong variable."""
-    values: list[Group] = []
+    values: list[BaseSettings] = []
     complaints: list[str] = []
     for group in groups:
         try:
