@@ -1,0 +1,78 @@
+"""What a message is made of: a tree of types, whatever language its schema was written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fieldpipe.errors import FieldpipeError
+
+MAX_DEPTH = 32  # of types inside types; more means a schema that contains itself, or a hostile one
+
+
+class SchemaError(FieldpipeError):
+    """A schema cannot be understood. It costs its topic the table, never the recording: the payloads are kept raw."""
+
+
+class Kind(Enum):
+    """A value that needs no further description; the value is its name in ROS 2."""
+
+    BOOL = "bool"
+    INT8 = "int8"
+    UINT8 = "uint8"
+    INT16 = "int16"
+    UINT16 = "uint16"
+    INT32 = "int32"
+    UINT32 = "uint32"
+    INT64 = "int64"
+    UINT64 = "uint64"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    STRING = "string"
+    WSTRING = "wstring"
+    TIME = "time"  # int32 seconds and uint32 nanoseconds, shown as one integer of nanoseconds
+
+
+TEXT_KINDS = (Kind.STRING, Kind.WSTRING)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One value."""
+
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A fixed number of elements."""
+
+    element: Type
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Any number of elements, or at most `bound`."""
+
+    element: Type
+    bound: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A member of a struct."""
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A message, or a message inside one. `name` is `package/Type`."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+
+Type = Scalar | Array | Sequence | Struct
