@@ -20,6 +20,7 @@ WORK_VARIABLE = "FIELDPIPE_WORK"  # the objects of the run, as `encode_work` wri
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
 REPORTS = "_runs"
+PIPELINE_VERSION = 1  # of recordings: raised when the same recording gives other bytes than before
 
 _MAX_PREFIX_BYTES = 600
 _UNFIT = set('\\:*?"<>|%#{}^~[]`')
@@ -120,7 +121,7 @@ def _stem(key: str) -> str:
     """The key without its suffix, as a path that is safe everywhere; injective, so no two keys share results."""
     *folders, name = key.split("/")
     base, dot, _ = name.rpartition(".")
-    parts = [_path_part(part) for part in [*folders, base if dot and base else name]]
+    parts = [path_part(part) for part in [*folders, base if dot and base else name]]
     if parts[0].startswith("_"):  # `_runs/` and its like are ours
         parts[0] = "%5F" + parts[0][1:]
     path = "/".join(parts)
@@ -130,10 +131,11 @@ def _stem(key: str) -> str:
     return path.encode()[:_MAX_PREFIX_BYTES].decode(errors="ignore").rstrip("/%") + "~" + digest
 
 
-def _path_part(part: str) -> str:
+def path_part(part: str) -> str:
+    """A text without slashes as a part of a path that is safe everywhere; different texts stay different."""
     if part == "":
         return "%"  # "a//b" and "a/b" are two keys
-    if part in (".", ".."):
+    if part in (".", "..", LATEST, MANIFEST):  # the last two are files of ours, and no folder can have their name
         return part.replace(".", "%2E")
     return "".join(_percent(c) if c in _UNFIT or _invisible(c) else c for c in part)
 

@@ -7,11 +7,13 @@ Reads never go unbounded: `get` has a ceiling, `download` streams to a file. Err
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -74,7 +76,7 @@ def _translated(call: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return call(*args, **kwargs)
-        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             what = f"{call.__name__} {'/'.join(a for a in args[1:3] if isinstance(a, str))}"
             raise _ours(what, error) from error
 
@@ -88,6 +90,10 @@ def _ours(what: str, error: Exception) -> Exception:
         if error.code == "PreconditionFailed":
             return ObjectChanged(f"{what}: the object has changed")
         return StoreUnavailable(f"{what}: the object store answered {error.code}: {error.message}")
+    if isinstance(error, ValueError):  # the SDK's own checks
+        return PermanentError(f"{what}: the store cannot have such a name: {error}")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TransientError(f"{what}: no space left on this machine's disk: free some, or set TMPDIR to a larger one")
     return StoreUnavailable(f"{what}: {type(error).__name__}: {error}")
 
 
@@ -141,8 +147,10 @@ class ObjectStore:
         return content, etag
 
     @_translated
-    def download(self, bucket: str, key: str, file: IO[bytes], *, etag: str, version_id: str | None = None) -> int:
-        """Stream the version with this ETag into `file`; returns its size. Raises ObjectNotFound, ObjectChanged."""
+    def download(
+        self, bucket: str, key: str, file: IO[bytes], *, etag: str, version_id: str | None = None
+    ) -> ObjectInfo:
+        """Stream the version with this ETag into `file`. Raises ObjectNotFound, ObjectChanged."""
         headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{etag}"'}
         response = self._client.get_object(bucket, key, request_headers=headers, version_id=version_id)
         written = 0
@@ -155,7 +163,8 @@ class ObjectStore:
             response.release_conn()
         if expected is not None and written != int(expected):
             raise StoreUnavailable(f"download {bucket}/{key}: {written} of {expected} bytes arrived")
-        return written
+        modified = parsedate_to_datetime(response.headers["Last-Modified"])
+        return ObjectInfo(bucket, key, written, etag, modified, version_id)
 
     def list(self, bucket: str, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Objects in key order, fetched page by page while the caller goes on: memory does not grow with the bucket."""

@@ -1,0 +1,46 @@
+"""Which decoder reads a topic. A new encoding is a new line here."""
+
+from __future__ import annotations
+
+from fieldpipe.recordings import images
+from fieldpipe.recordings.decode import CdrDecoder
+from fieldpipe.recordings.jsonrows import JsonDecoder
+from fieldpipe.recordings.plan import compile_plan
+from fieldpipe.recordings.records import Schema, Topic
+from fieldpipe.recordings.ros2msg import parse
+from fieldpipe.recordings.typetree import SchemaError
+
+Decoder = CdrDecoder | JsonDecoder
+
+
+def decoder_for(topic: Topic) -> Decoder:
+    """A decoder of the topic's payloads. Raises SchemaError with the reason why there is none."""
+    if topic.defect:
+        raise SchemaError(topic.defect)
+    schema = topic.schema
+    match topic.encoding, schema.encoding if schema else "":
+        case "cdr", "ros2msg":
+            assert schema is not None
+            return _ros2(schema)
+        case "json", "jsonschema":
+            assert schema is not None
+            return JsonDecoder(schema.data)
+        case "json", "":
+            return JsonDecoder()
+        case encoding, language:
+            raise SchemaError(f"message encoding {encoding!r} with schema encoding {language!r} is not supported")
+
+
+def picture_kind(topic: Topic) -> str | None:
+    """`compressed` or `raw` for topics of pictures."""
+    name = topic.schema.name.replace("/msg/", "/") if topic.schema and topic.encoding == "cdr" else ""
+    return "compressed" if name in images.COMPRESSED else "raw" if name in images.RAW else None
+
+
+def _ros2(schema: Schema) -> CdrDecoder:
+    try:
+        text = schema.data.decode()
+    except UnicodeDecodeError as error:
+        raise SchemaError("the schema is not UTF-8") from error
+    is_picture = schema.name.replace("/msg/", "/") in images.COMPRESSED | images.RAW
+    return CdrDecoder(compile_plan(parse(schema.name, text), binary=images.FIELD if is_picture else None))

@@ -1,0 +1,88 @@
+"""Where results grow before they are published: files in a temporary folder, written in large blocks.
+
+A recording may have thousands of topics: files are opened to append a block and closed again, and what all of them
+hold back together is bounded.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fieldpipe.crashpoints import reach
+from fieldpipe.errors import TransientError
+
+PART_BUFFER = 256 * 1024  # bytes that one file holds back
+TOTAL_BUFFER = 8 * 1024 * 1024  # bytes that all files of a spool hold back
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Spool:
+    """The files of one conversion."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held = 0
+        self._parts: list[Part] = []
+
+    def part(self, name: str) -> Part:
+        """A new, empty file."""
+        made = Part(self.folder / name, self)
+        made.path.touch(exist_ok=False)
+        self._parts.append(made)
+        return made
+
+    def flush(self) -> None:
+        """Write what every file holds back."""
+        for part in self._parts:
+            part.flush()
+
+    def held(self, change: int) -> None:
+        """A file holds back that many bytes more (or less)."""
+        self._held += change
+        if self._held > TOTAL_BUFFER:
+            self.flush()
+
+
+class Part:
+    """One file of a spool; `size` counts its bytes, written or held back."""
+
+    def __init__(self, path: Path, spool: Spool) -> None:
+        self.path = path
+        self.size = 0
+        self._spool = spool
+        self._blocks: list[bytes] = []
+        self._held = 0
+
+    def write(self, block: bytes) -> None:
+        """Append."""
+        self._blocks.append(block)
+        self._held += len(block)
+        self.size += len(block)
+        self._spool.held(len(block))
+        if self._held > PART_BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        if not self._blocks:
+            return
+        with self.path.open("ab") as file:
+            file.write(b"".join(self._blocks))
+        self._blocks.clear()
+        self._spool.held(-self._held)
+        self._held = 0
+        reach("recordings.part")
+
+
+@contextmanager
+def full_disk_is_transient(folder: Path) -> Iterator[None]:
+    """A full disk says nothing about the recording: raise TransientError for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise TransientError(f"no space left in {folder}: free some, or set TMPDIR to a larger disk") from error
+        raise

@@ -1,0 +1,51 @@
+"""A temporary folder per conversion, gone when the process is, even if it was killed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PREFIX = "fieldpipe-recording-"
+_SETTLED = 60  # seconds: a younger folder may belong to a process that has not locked it yet
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """An empty folder (under TMPDIR), locked while it is in use."""
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+        lock = os.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield Path(name)
+        finally:
+            os.close(lock)
+
+
+def sweep() -> int:
+    """Remove what killed processes left behind; returns how many folders that were."""
+    old = time.time() - _SETTLED
+    return sum(_remove_if_left(path, old) for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
+
+
+def _remove_if_left(folder: Path, old: float) -> bool:
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except (FileNotFoundError, PermissionError):  # somebody swept it, or it is another user's
+        return False
+    try:
+        if os.fstat(lock).st_mtime > old:
+            return False
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+    finally:
+        os.close(lock)
