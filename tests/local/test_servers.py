@@ -87,7 +87,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
         def command(self) -> process.Command:
             return process.Command(("/bin/sh", "-c", "echo no such luck; exit 3"), tmp_path)
 
-        def ready(self) -> bool:
+        def ready(self, since: float) -> bool:
             return False
 
     with pytest.raises(process.StartFailed, match=r"(?s)exit code 3.*no such luck"):

@@ -82,7 +82,7 @@ class SeaweedServer:
         litter = tuple(Path(f"/tmp/seaweedfs-{name}-grpc-{port + COMPANION}.sock") for name, port in grpc.items())  # noqa: S108
         return Command(arguments, self.folder, environment, litter=litter)
 
-    def ready(self) -> bool:
+    def ready(self, since: float) -> bool:  # noqa: ARG002
         """Whether it takes a write."""
         return _serves(self.settings, self.buckets)
 
@@ -122,7 +122,7 @@ class MinioServer:
         }
         return Command(arguments, self.folder, base_environment(self.stack) | account | dict(self.notify))
 
-    def ready(self) -> bool:
+    def ready(self, since: float) -> bool:  # noqa: ARG002
         """Whether it takes a write."""
         return _serves(self.settings, self.buckets)
 

@@ -4,12 +4,14 @@ The wheel's Python interface is not used: as root it creates a system user and o
 for reading, and after kill -9 it takes a zombie for a running server.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -59,7 +61,7 @@ class PostgresServer:
         arguments = (*_privilege(), str(_binary("postgres")), "-D", str(self.data), "-k", str(self.sockets), *options)
         return Command(arguments, self.data, base_environment(self.stack), signal.SIGINT)
 
-    def ready(self) -> bool:
+    def ready(self, since: float) -> bool:  # noqa: ARG002
         """Whether it accepts connections (while it recovers it does not)."""
         try:
             self._connect("postgres").close()
@@ -73,13 +75,30 @@ class PostgresServer:
 
     def ensure_database(self, name: str) -> None:
         """Create the database unless it exists."""
+        with self._cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+            if cursor.fetchone() is None:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+    def note(self, name: str) -> str | None:
+        """What `set_note` wrote to the database: it goes where the data goes."""
+        with self._cursor() as cursor:
+            cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", (name,))
+            found = cursor.fetchone()
+            return found[0] if found else None
+
+    def set_note(self, name: str, text: str) -> None:
+        """Write a note to the database."""
+        with self._cursor() as cursor:
+            cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS %s").format(sql.Identifier(name)), (text,))
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[psycopg2.extensions.cursor]:
         connection = self._connect("postgres")
         try:
             connection.autocommit = True  # CREATE DATABASE refuses to run in a transaction
             with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
-                if cursor.fetchone() is None:
-                    cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                yield cursor
         finally:
             connection.close()
 

@@ -8,8 +8,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,7 @@ import psutil
 from fieldpipe.errors import TransientError
 
 MARK = "FIELDPIPE_STACK"
+SERVICE_MARK = "FIELDPIPE_SERVICE"
 POLL_SECONDS = 0.02
 KILL_SECONDS = 5.0  # a killed process that is not gone by then hangs in the kernel
 
@@ -53,8 +55,8 @@ class Server(Protocol):
     def command(self) -> Command:
         """How to start it."""
 
-    def ready(self) -> bool:
-        """Whether it serves now. Raises nothing; may take a few seconds."""
+    def ready(self, since: float) -> bool:
+        """Whether the process that was started at `since` (unix time) serves now. May take a few seconds."""
 
 
 def base_environment(stack: str) -> dict[str, str]:
@@ -81,6 +83,8 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._ended = threading.Event()
+        threading.Thread(target=self._reap, name=f"reap-{self.pid}", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -88,14 +92,13 @@ class Child:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs. Reaps it once it has ended: PostgreSQL refuses to start beside a dead one's zombie."""
-        return self._process.poll()
+        """None while it runs; negative: the signal that ended it."""
+        return self._process.returncode if self._ended.is_set() else None
 
-    def wait(self, seconds: float) -> int | None:
+    def wait(self, seconds: float | None = None) -> int | None:
         """Wait for its end; None when it still runs after `seconds`."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(seconds)
-        return None
+        self._ended.wait(seconds)
+        return self.exit_code()
 
     def kill(self) -> None:
         """End the process and its whole group at once (what a crash looks like)."""
@@ -107,7 +110,7 @@ class Child:
 
     def ask_to_stop(self) -> None:
         """Send the process its stop signal; returns at once."""
-        if self.exit_code() is None:
+        if not self._ended.is_set():
             self._process.send_signal(self.command.stop_signal)
 
     def stop(self) -> None:
@@ -116,17 +119,31 @@ class Child:
         self.wait(self.command.stop_seconds)
         self.kill()
 
+    def _reap(self) -> None:
+        # At once: PostgreSQL takes the zombie of its predecessor for a running server.
+        self._process.wait()
+        self._ended.set()
+
 
 def await_ready(server: Server, child: Child, seconds: float) -> float:
     """Wait until the server serves; returns how long that took. Raises StartFailed when it ends or the time is up."""
     begin = time.monotonic()
     while time.monotonic() - begin < seconds:
-        if (code := child.exit_code()) is not None:
-            raise StartFailed(f"ended with exit code {code}{_last_words(child.log)}")
-        if server.ready():
+        if child.exit_code() is not None:
+            raise failed(child, seconds)
+        if server.ready(child.started):
             return time.monotonic() - begin
         time.sleep(POLL_SECONDS)
-    raise StartFailed(f"not ready after {seconds:.0f} s{_last_words(child.log)}")
+    raise failed(child, seconds)
+
+
+def failed(child: Child, seconds: float) -> StartFailed:
+    """What to say about a process that ended, or that was not ready after `seconds`."""
+    code = child.exit_code()
+    what = f"not ready after {seconds:.0f} s" if code is None else f"ended with exit code {code}"
+    lines = tail(child.log, 15)
+    words = f"; the end of {child.log}:\n" + "\n".join(f"    {line}" for line in lines)
+    return StartFailed(what + (words if lines else f" (nothing in {child.log})"))
 
 
 def start(server: Server, log: Path, seconds: float = 60.0) -> Child:
@@ -150,37 +167,32 @@ def tail(log: Path, lines: int) -> list[str]:
         return file.read().decode(errors="replace").splitlines()[-lines:]
 
 
-def marked(stack: str) -> list[psutil.Process]:
-    """All processes of a stack and their descendants, except this process and its ancestors."""
+def marked(stack: str, service: str | None = None) -> list[psutil.Process]:
+    """All processes of a stack (or of one service) and their descendants, except this process and its ancestors."""
+    wanted = {MARK: stack} | ({SERVICE_MARK: service} if service else {})
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK) == stack:
+            if wanted.items() <= process.environ().items():
                 family = [process, *process.children(recursive=True)]
                 found.update({member.pid: member for member in family})
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [process for pid, process in found.items() if pid not in own]
 
 
-def sweep(stack: str, seconds: float = 3.0) -> int:
-    """End everything that is left of a stack; returns how many processes that were."""
-    return _end(lambda: marked(stack), seconds)
+def sweep(stack: str, service: str | None = None, *, seconds: float = 3.0) -> int:
+    """End everything that is left of a stack (or of one service), politely for `seconds`; returns how many there were.
 
-
-def _end(find: Callable[[], list[psutil.Process]], seconds: float) -> int:
-    ended: set[int] = set()
+    Looks again until nothing is found: what was just being started shows its environment a moment later.
+    """
+    asked: set[int] = set()
     deadline = time.monotonic() + seconds
-    while found := find():
+    while found := marked(stack, service):
         polite = time.monotonic() < deadline
         for process in found:
-            if not polite or process.pid not in ended:
+            if not polite or process.pid not in asked:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(signal.SIGTERM if polite else signal.SIGKILL)
-        ended |= {process.pid for process in found}
-        psutil.wait_procs(found, timeout=0.2)
-    return len(ended)
-
-
-def _last_words(log: Path) -> str:
-    lines = tail(log, 15)
-    return f"; the end of {log}:\n" + "\n".join(f"    {line}" for line in lines) if lines else f" (nothing in {log})"
+        asked |= {process.pid for process in found}
+        psutil.wait_procs(found, timeout=0.1)
+    return len(asked)
