@@ -34,7 +34,7 @@ _BROKEN = "the payload does not match the schema"
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A finished file of the result. If it is an index of pictures, they lie in `folder` and belong under `pictures/`."""
+    """A finished file of the result. Of an index, the pictures lie in `folder` and belong under `pictures/`."""
 
     name: str
     path: Path
