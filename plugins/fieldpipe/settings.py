@@ -54,6 +54,14 @@ class AirflowSettings(BaseSettings):
     password: SecretStr
 
 
+class DispatchSettings(BaseSettings):
+    """How a dispatcher works."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="FIELDPIPE_DISPATCH_")
+
+    lease_seconds: float = Field(default=15, gt=0)  # how long a killed dispatcher's run waits for another
+
+
 class WebhookSettings(BaseSettings):
     """How the webhook is spoken to. Two tokens may be valid at once, so that one can be rotated."""
 

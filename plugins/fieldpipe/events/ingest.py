@@ -35,41 +35,43 @@ _FIELDS = ("route", "bucket", "key", "etag", "version_id", "size", "sequencer", 
 _ARRAYS = ", ".join(f"CAST(:{name} AS {'bigint' if name == 'size' else 'text'}[])" for name in _FIELDS)
 _ARRIVALS = f"unnest({_ARRAYS}) AS a ({', '.join(_FIELDS)})"
 
+_WAKE = f"pg_notify('{CHANNEL}', '')"  # PostgreSQL sends equal notifications of a transaction once
+
 _INSERT = text(
     f"""
     INSERT INTO objects ({", ".join(_FIELDS)}, state)
     SELECT a.*, CASE WHEN a.etag = '' THEN 'unresolved' ELSE 'received' END FROM {_ARRIVALS}
     ON CONFLICT DO NOTHING
-    RETURNING bucket, key, etag, route
+    RETURNING bucket, key, etag, route, {_WAKE}
     """  # noqa: S608 -- built from constants of this file
 )
 
-# The same version again: a version that was gone or superseded is back, or one in flight may be when its run closes.
-_SEEN_AGAIN = text(
+# The same version again: one that was gone or superseded is back, one in flight may be when its run closes. An event
+# that is merely repeated has the sequencer that the row has; of an event without ETag nobody can tell.
+_CHANGED = text(
     f"""
-    WITH again AS (
-        SELECT o.id, a.version_id, a.size, a.sequencer
-        FROM {_ARRIVALS} JOIN objects o USING (bucket, key, etag, route)
-        WHERE o.sequencer IS DISTINCT FROM a.sequencer AND
-              (o.state IN ('gone', 'superseded') OR o.state IN ('claimed', 'dispatched') AND NOT o.seen_again)
-           OR o.state = 'gone' AND o.etag = ''
-        ORDER BY o.id FOR UPDATE OF o
-    )
-    UPDATE objects o SET
-        version_id = again.version_id,
-        size = COALESCE(again.size, o.size),
-        sequencer = again.sequencer,
-        seen_again = o.state IN ('claimed', 'dispatched'),
-        reason = CASE WHEN o.state IN ('gone', 'superseded') THEN 'seen again' ELSE o.reason END,
-        due_at = now(),
-        state = CASE WHEN o.state NOT IN ('gone', 'superseded') THEN o.state
-                     WHEN o.etag = '' THEN 'unresolved' ELSE 'received' END
-    FROM again WHERE o.id = again.id
-    RETURNING o.bucket, o.key, o.etag, o.route, o.state
+    SELECT o.id, a.version_id, a.size, a.sequencer
+    FROM {_ARRIVALS} JOIN objects o USING (bucket, key, etag, route)
+    WHERE o.state IN ('gone', 'superseded', 'claimed', 'dispatched')
+      AND (o.sequencer IS DISTINCT FROM a.sequencer OR o.etag = '')
+    ORDER BY o.id FOR UPDATE OF o
     """  # noqa: S608
 )
-
-_NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', '')")
+_SEE_AGAIN = text(
+    f"""
+    UPDATE objects SET
+        version_id = :version_id,
+        size = COALESCE(:size, size),
+        sequencer = :sequencer,
+        due_at = now(),
+        seen_again = state IN ('claimed', 'dispatched'),
+        reason = CASE WHEN state IN ('gone', 'superseded') THEN 'seen again' ELSE reason END,
+        state = CASE WHEN state NOT IN ('gone', 'superseded') THEN state
+                     WHEN etag = '' THEN 'unresolved' ELSE 'received' END
+    WHERE id = :id
+    RETURNING bucket, key, etag, route, {_WAKE}, state IN ('received', 'unresolved') AS waits
+    """  # noqa: S608
+)
 
 _REJECT = text(
     """
@@ -94,13 +96,13 @@ def _record_arrivals(connection: Connection, arrivals: list[Arrival]) -> set[Ide
     if not arrivals:
         return set()
     arrivals = sorted(arrivals, key=_identity)
-    new: set[Identity] = {tuple(row) for row in connection.execute(_INSERT, _columns(arrivals))}
+    new: set[Identity] = {tuple(row[:4]) for row in connection.execute(_INSERT, _columns(arrivals))}
     known = [arrival for arrival in arrivals if _identity(arrival) not in new]
-    if known:
-        changed = connection.execute(_SEEN_AGAIN, _columns(known)).all()
-        new |= {tuple(row[:4]) for row in changed if row.state in ("received", "unresolved")}
-    if new:
-        connection.execute(_NOTIFY)
+    changed = connection.execute(_CHANGED, _columns(known)).mappings().all() if known else ()
+    for change in changed:
+        row = connection.execute(_SEE_AGAIN, dict(change)).one()
+        if row.waits:
+            new.add(tuple(row[:4]))
     return new
 
 

@@ -60,8 +60,10 @@ def backlog(connection: Connection, routes: Routes) -> Backlog:
         waits_for = None
         if received is not None:
             full = route is not None and runs >= route.max_runs
-            waits_for = reason or (f"all {runs} runs are in flight" if full else None)
-            waits_for = waits_for or ("backing off" if received.backing_off else "the dispatcher's next turn")
+            waits_for = reason or (f"one of {runs} runs in flight to end" if full else None)
+            waits_for = waits_for or (
+                "the end of a pause after a failure" if received.backing_off else "the dispatcher's next turn"
+            )
         result[name] = RouteBacklog(
             rows={row.state: row.rows for row in mine},
             oldest=max((float(row.oldest) for row in waiting), default=0.0),

@@ -26,4 +26,3 @@ def is_migrated(connection: Connection) -> bool:
     if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
         return False
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
-
