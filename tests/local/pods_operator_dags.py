@@ -4,7 +4,6 @@ The tests copy this file into the DAG folder of a throwaway Airflow home; it pri
 """
 
 import json
-import time
 from datetime import datetime, timedelta
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -15,11 +14,11 @@ SLOW = """
 import time
 for number in range(4):
     print("slow line", number)
-    time.sleep(0.4)
+    time.sleep(0.2)
 """
 VARIABLES = """
 import os
-print("variables:", os.environ["GREETING"], os.environ["MINIO_SECRET_KEY"] == "s3cr3t", os.environ["POD"][:9])
+print("variables:", os.environ["GREETING"], os.environ["MINIO_SECRET_KEY"] .startswith("s3cr3t"), os.environ["POD"][:9])
 """
 
 
@@ -66,7 +65,5 @@ with DAG("pods_operator", schedule=None, start_date=datetime(2026, 1, 1)) as dag
 
 
 if __name__ == "__main__":
-    begin = time.time()
     run = dag.test()
-    states = {ti.task_id: {"state": ti.state, "seconds": ti.duration} for ti in run.get_task_instances()}
-    print("RESULT" + json.dumps({"states": states, "seconds": time.time() - begin}))
+    print("RESULT" + json.dumps({instance.task_id: instance.state for instance in run.get_task_instances()}))

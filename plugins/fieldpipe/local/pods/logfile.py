@@ -48,12 +48,10 @@ class LogFile:
 
     def write(self, data: bytes) -> None:
         """Add what the process wrote; the start of a line waits for its end."""
-        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
-        while len(self._unfinished) > LONGEST_LINE:
-            lines.append(self._unfinished[:LONGEST_LINE])
-            self._unfinished = self._unfinished[LONGEST_LINE:]
-        if lines:
-            self._add(lines)
+        *lines, last = (self._unfinished + data).split(b"\n")
+        *begun, self._unfinished = _cut(last)
+        if finished := [piece for line in lines for piece in _cut(line)] + begun:
+            self._add(finished)
 
     def end_line(self) -> None:
         """Add a last line that the process did not end."""
@@ -107,6 +105,10 @@ class LogFile:
     def _wake(self) -> None:
         self._grown.set()
         self._grown = asyncio.Event()
+
+
+def _cut(line: bytes) -> list[bytes]:
+    return [line[start : start + LONGEST_LINE] for start in range(0, len(line), LONGEST_LINE)] or [b""]
 
 
 def _seek(file: BufferedReader, options: LogOptions) -> None:

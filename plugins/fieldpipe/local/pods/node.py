@@ -26,7 +26,7 @@ from fieldpipe.local.pods.spec import PodSpec, parse_pod
 
 FINISHED_PODS = 500  # as many finished pods are kept until somebody deletes them; then the oldest goes
 EVENTS = 1000
-STOP_SECONDS = 1.5  # what pods get when the server is stopped
+STOP_SECONDS = 1.2  # what pods get when the server is stopped
 
 log = logs.get(__name__)
 
@@ -124,9 +124,11 @@ class Node:
         for pod in self._pods.values():
             if pod.process is not None:
                 pod.process.stop(STOP_SECONDS)
-        deadline = time.monotonic() + STOP_SECONDS + 0.5
-        while any(pod.process for pod in self._pods.values()) and time.monotonic() < deadline:
+        deadline = time.monotonic() + STOP_SECONDS + 0.3
+        while (left := [pod.process for pod in self._pods.values() if pod.process]) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
+        for process in left:
+            process.abandon()
         self.pods.close()
         self.events.close()
         asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD)

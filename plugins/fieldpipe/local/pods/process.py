@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from fieldpipe.local.pods import orphans
 from fieldpipe.local.pods.command import Command
 from fieldpipe.local.pods.logfile import LogFile
 
@@ -27,8 +28,9 @@ class PodProcess:
     """A running process and its log. `ended(exit_code)` is called once: the process is gone and its output complete."""
 
     def __init__(self, command: Command, image: Mapping[str, str], log: LogFile, ended: Callable[[int], None]) -> None:
-        """Start it. `image` are variables that the spec may override. Raises NotStarted."""
+        """Start it. `image` are variables that the spec may override, TMPDIR among them. Raises NotStarted."""
         self._log = log
+        self._scratch = image["TMPDIR"]
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._exit_code: int | None = None
@@ -56,8 +58,8 @@ class PodProcess:
             self._signal_group(signal.SIGKILL)
             if self._output < 0:
                 self._finish()
-            else:  # somebody may have left the group and hold the pipe open
-                self._timers.append(self._loop.call_later(OUTPUT_SECONDS, self._close_output))
+            else:
+                self.after(OUTPUT_SECONDS, self._end_strays)
 
     def stop(self, grace: float) -> None:
         """End the whole group: SIGTERM, and SIGKILL after `grace` seconds. May be called again with another grace."""
@@ -69,9 +71,19 @@ class PodProcess:
         else:
             self._kill()
 
+    def abandon(self) -> None:
+        """Wait no longer for its output or its end: the server is being stopped."""
+        self._close_output()
+        self._log.close()
+
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something later, unless the process has ended by then."""
         self._timers.append(self._loop.call_later(seconds, action))
+
+    def _end_strays(self) -> None:
+        """Somebody left the group and holds the pipe open: rare, so that a search among all processes may be slow."""
+        orphans.sweep(self._scratch)
+        self._close_output()
 
     def _kill(self) -> None:
         if self._exit_code is None:

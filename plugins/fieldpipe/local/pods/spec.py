@@ -147,10 +147,10 @@ class PodSpec(_Part):
     tolerations: Any = None
     topology_spread_constraints: Any = None
 
-    @field_validator("containers")
+    @field_validator("containers", mode="before")
     @classmethod
-    def _single(cls, containers: list[Container]) -> list[Container]:
-        if len(containers) != 1:
+    def _single(cls, containers: Any) -> Any:
+        if isinstance(containers, list) and len(containers) != 1:
             raise ValueError(
                 f"the local Pods API runs exactly one container per pod, not {len(containers)} "
                 "(an XCom sidecar is not possible: set do_xcom_push=False)"

@@ -1,0 +1,132 @@
+"""Pods never outlive their server, and a server that comes back knows nothing of pods that are gone."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.local.pods_server import ROOT, PodsServer, eventually
+
+FAMILY = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(subprocess.Popen(["sleep", "600"]).pid)
+print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
+time.sleep(600)
+"""
+TALKING = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("last"), sys.exit()))
+print("first")
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path, mark: str) -> Iterator[PodsServer]:
+    running = PodsServer(tmp_path, mark)
+    yield running
+    running.stop()
+
+
+def start_family(server: PodsServer) -> list[psutil.Process]:
+    """A pod of three processes: one that ignores SIGTERM, a child, and a child that left the group."""
+    created = server.create("family", FAMILY)
+    parent = created["status"]["containerStatuses"][0]["containerID"].removeprefix("process://")
+    eventually(lambda: len(server.logs("family", follow="false").split()) == 2)
+    children = server.logs("family", follow="false").split()
+    return [psutil.Process(int(pid)) for pid in (parent, *children)]
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+def guardian(server: PodsServer) -> psutil.Process:
+    (found,) = (each for each in psutil.Process(server.child.pid).children() if "orphans" in " ".join(each.cmdline()))
+    return found
+
+
+def test_a_server_that_is_stopped_ends_its_pods_and_itself_within_three_seconds(server: PodsServer) -> None:
+    processes = [*start_family(server), guardian(server)]
+
+    begin = time.monotonic()
+    server.child.ask_to_stop()
+    code = server.child.wait(10)
+
+    assert time.monotonic() - begin < 3
+    assert code == 0
+    assert all_gone(processes)
+    assert [path.name for path in server.run_dir.iterdir()] == ["lock"]
+
+
+def test_pods_of_a_server_that_is_killed_end_at_once(server: PodsServer) -> None:
+    processes = [*start_family(server), guardian(server)]
+
+    server.kill()
+
+    eventually(lambda: all_gone(processes), seconds=3)
+
+
+def test_a_follower_gets_the_last_line_when_the_server_is_stopped(server: PodsServer) -> None:
+    server.create("talking", TALKING)
+    with server.http.stream("GET", server.path("talking") + "/log", params={"follow": "true"}) as log:
+        lines = log.iter_lines()
+        first = next(lines)
+        server.child.ask_to_stop()
+        rest = list(lines)
+
+    assert (first, rest) == ("first", ["last"])
+
+
+def test_the_next_start_sweeps_what_nobody_could_end_and_has_forgotten_the_pods(server: PodsServer) -> None:
+    processes = start_family(server)
+    keeper = guardian(server)
+    keeper.suspend()  # as if it were killed together with the server
+    server.kill()
+    assert not all_gone(processes)
+
+    server.start()
+    keeper.kill()
+
+    assert all_gone(processes)
+    assert server.get("family") is None
+    assert server.http.get(server.path()).json()["items"] == []
+
+
+def test_a_guardian_that_was_killed_is_replaced(server: PodsServer) -> None:
+    before = guardian(server)
+
+    before.kill()
+
+    assert eventually(lambda: [each for each in psutil.Process(server.child.pid).children() if each != before])
+
+
+def test_two_servers_cannot_share_a_folder(server: PodsServer) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "scripts.serve_pods", *server.arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert second.returncode == 65
+    assert str(server.run_dir) in second.stderr
+    assert server.create("still-mine", "pass")
+
+
+def test_a_port_that_is_taken_is_said_clearly(server: PodsServer, tmp_path: Path) -> None:
+    port = server.address.rpartition(":")[2]
+    arguments = [port if value == "0" else value for value in server.arguments]
+
+    second = subprocess.run(
+        [sys.executable, "-m", "scripts.serve_pods", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+
+    assert second.returncode == 75
+    assert f"cannot listen on 127.0.0.1:{port}" in second.stderr
