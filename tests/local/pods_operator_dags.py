@@ -18,7 +18,7 @@ for number in range(4):
 """
 VARIABLES = """
 import os
-print("variables:", os.environ["GREETING"], os.environ["MINIO_SECRET_KEY"] .startswith("s3cr3t"), os.environ["POD"][:9])
+print("variables:", os.environ["GREETING"], os.environ["MINIO_SECRET_KEY"].startswith("s3cr3t"), os.environ["POD"][:9])
 """
 
 

@@ -86,7 +86,8 @@ class PodsServer:
                 **spec,
             },
         }
-        return self.http.post(self.path(), json=body)
+        # Escaped, so that a text which UTF-8 cannot hold goes through as well.
+        return self.http.post(self.path(), content=json.dumps(body), headers={"Content-Type": "application/json"})
 
     def create(self, name: str, program: str | list[str], container: dict | None = None, **spec: Any) -> dict:
         """Create a pod; returns it as the answer shows it."""

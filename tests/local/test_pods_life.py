@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fieldpipe.local.pods.node import FINISHED_PODS
 from tests.local.pods_server import ROOT, PodsServer, eventually
 
 FAMILY = """
@@ -104,6 +105,19 @@ def test_a_guardian_that_was_killed_is_replaced(server: PodsServer) -> None:
     before.kill()
 
     assert eventually(lambda: [each for each in psutil.Process(server.child.pid).children() if each != before])
+
+
+def test_only_the_last_finished_pods_are_kept(server: PodsServer) -> None:
+    server.create("oldest", ["/bin/true"])
+    server.ended("oldest")
+    for number in range(FINISHED_PODS):
+        server.create(f"pod-{number}", ["/bin/true"])
+
+    server.ended(f"pod-{FINISHED_PODS - 1}")
+
+    eventually(lambda: len(server.http.get(server.path()).json()["items"]) == FINISHED_PODS)
+    assert server.get("oldest") is None
+    assert len(list(server.run_dir.glob("pods-*/*"))) == FINISHED_PODS
 
 
 def test_two_servers_cannot_share_a_folder(server: PodsServer) -> None:

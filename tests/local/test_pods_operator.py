@@ -1,4 +1,4 @@
-"""The unmodified KubernetesPodOperator runs its pods on the local Pods API (see pods_operator_dags.py for the tasks)."""
+"""The unmodified KubernetesPodOperator runs its pods on the local Pods API (the tasks: pods_operator_dags.py)."""
 
 import json
 import os

@@ -43,7 +43,7 @@ _EVENT_FIELDS = (
     "reason",
     "type",
 )
-_OUR_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_OUR_HOSTS = ("127.0.0.1", "localhost")
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -112,7 +112,7 @@ class _PodsApi:
         return _listing(request, self._node.events, "EventList", _EVENT_FIELDS, tables.EVENTS)
 
     async def _create_pod(self, request: Request) -> Response:
-        return JSONResponse(self._node.create(await json_body(request)), status_code=201)
+        return _Json(self._node.create(await json_body(request)), status_code=201)
 
     async def _get_pod(self, request: Request) -> Response:
         return _single(request, self._node.get(request.path_params["name"]), tables.PODS)
@@ -120,10 +120,10 @@ class _PodsApi:
     async def _patch_pod(self, request: Request) -> Response:
         patch = await json_body(request)
         media_type = request.headers.get("content-type", "").partition(";")[0]
-        return JSONResponse(self._node.patch(request.path_params["name"], patch, media_type))
+        return _Json(self._node.patch(request.path_params["name"], patch, media_type))
 
     async def _delete_pod(self, request: Request) -> Response:
-        return JSONResponse(self._node.delete(request.path_params["name"], await delete_grace(request)))
+        return _Json(self._node.delete(request.path_params["name"], await delete_grace(request)))
 
     async def _read_log(self, request: Request) -> Response:
         log = self._node.log_of(request.path_params["name"], request.query_params.get("container"))
@@ -138,7 +138,7 @@ class _PodsApi:
         return _answer(request, [self._namespace], "NamespaceList", tables.NAMESPACES, self._node.pods.version)
 
     async def _history(self, request: Request) -> Response:
-        return JSONResponse({"pods": self._node.history.select(request.query_params.get("labelSelector", ""))})
+        return _Json({"pods": self._node.history.select(request.query_params.get("labelSelector", ""))})
 
 
 def _listing(
@@ -171,11 +171,11 @@ def _answer(
     else:
         listing = {"kind": kind, "apiVersion": "v1", "metadata": {"resourceVersion": str(version)}, "items": page}
     listing["metadata"] |= more or {}
-    return JSONResponse(listing)
+    return _Json(listing)
 
 
 def _single(request: Request, document: Document, columns: Sequence[tables.Column]) -> Response:
-    return JSONResponse(_as_wanted(request, document, columns))
+    return _Json(_as_wanted(request, document, columns))
 
 
 def _as_wanted(request: Request, document: Document, columns: Sequence[tables.Column]) -> Document:
@@ -208,7 +208,7 @@ def _name(document: Document) -> str:
 
 def _constant(document: Document) -> _Handler:
     async def answer(_: Request) -> Response:
-        return JSONResponse(document)
+        return _Json(document)
 
     return answer
 
@@ -223,7 +223,7 @@ async def _never(_: Request) -> Response:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return JSONResponse(error.status(), status_code=error.code)
+    return _Json(error.status(), status_code=error.code)
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
@@ -237,6 +237,13 @@ async def _failed(request: Request, error: Exception) -> Response:
     return await _refused(request, Refusal(500, "InternalError", f"a bug in the local Pods API: {error!r}"))
 
 
+class _Json(JSONResponse):
+    """JSON in ASCII: what a client sent may hold half a surrogate pair, which UTF-8 cannot."""
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(content).encode("ascii")
+
+
 class _NoBrowsers:
     """Refuse what a web page could send."""
 
@@ -246,9 +253,9 @@ class _NoBrowsers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers: dict[bytes, bytes] = dict(scope["headers"])
-            host = headers.get(b"host", b"").decode("latin-1").rpartition(":")[0]
+            host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0]
             if b"origin" in headers or host not in _OUR_HOSTS:
                 refusal = forbidden("the local Pods API serves programs on this machine, not browsers")
-                await JSONResponse(refusal.status(), status_code=refusal.code)(scope, receive, send)
+                await _Json(refusal.status(), status_code=refusal.code)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -26,7 +26,7 @@ from fieldpipe.local.pods.spec import PodSpec, parse_pod
 
 FINISHED_PODS = 500  # as many finished pods are kept until somebody deletes them; then the oldest goes
 EVENTS = 1000
-STOP_SECONDS = 1.2  # what pods get when the server is stopped
+STOP_SECONDS = 1.0  # what pods get when the server is stopped
 
 log = logs.get(__name__)
 
