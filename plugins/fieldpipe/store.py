@@ -47,6 +47,10 @@ class ObjectChanged(PermanentError):
     """The object is there, but no longer has the ETag that was asked for."""
 
 
+class NotSupported(PermanentError):
+    """This store cannot do that at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """An object as a listing or a HEAD shows it. `etag` has no quotes; `modified` is aware UTC."""
@@ -265,7 +269,11 @@ class ObjectStore:
 
     @_translated
     def set_notification_rules(self, bucket: str, rules: set[NotificationRule]) -> None:
-        """Replace all rules of the bucket. MinIO refuses an ARN that its own environment does not define."""
+        """Replace all rules of an existing bucket. Raises NotSupported where the store has no notifications.
+
+        MinIO refuses an ARN that its own environment does not define. SeaweedFS takes the request for the creation of
+        a bucket, and would carry that out: so never call this for a bucket that may be missing.
+        """
         queues = [
             QueueConfig(
                 list(rule.events),
@@ -275,7 +283,12 @@ class ObjectStore:
             )
             for rule in sorted(rules, key=lambda rule: (rule.prefix, rule.suffix))
         ]
-        self._client.set_bucket_notification(bucket, NotificationConfig(queue_config_list=queues))
+        try:
+            self._client.set_bucket_notification(bucket, NotificationConfig(queue_config_list=queues))
+        except S3Error as error:
+            if error.code in ("NotImplemented", "BucketAlreadyOwnedByYou"):
+                raise NotSupported(f"this object store has no bucket notifications ({error.code})") from error
+            raise
 
 
 def canonical_json(value: object) -> bytes:

@@ -49,7 +49,8 @@ LEASE = text(
     UPDATE runs SET lease_owner = :owner, lease_until = now() + :lease * interval '1 second'
     WHERE run_id IN (
         SELECT run_id FROM runs
-        WHERE state <> 'closed' AND due_at <= now() AND (lease_owner IS NULL OR lease_owner = :owner OR lease_until < now())
+        WHERE state <> 'closed' AND due_at <= now()
+          AND (lease_owner IS NULL OR lease_owner = :owner OR lease_until < now())
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     RETURNING {_RUN_COLUMNS}
