@@ -15,6 +15,10 @@ from json.encoder import encode_basestring as json_string
 __all__ = ["float32_text", "json_floats", "json_string", "json_value", "quoted", "row"]
 
 _FLOAT32 = struct.Struct("<f")
+_SMALLEST_NORMAL = 2.0**-126
+# Below a power of two float32s lie twice as close, so that rounding down may miss it where rounding up, in as many
+# digits, does not. Of all powers of two these are the ones (the tests go through them).
+_BETWEEN = {2.0**-96: 1.2621775e-29, 2.0**87: 1.5474251e26, 2.0**90: 1.2379401e27}
 
 
 def quoted(text: str) -> str:
@@ -33,7 +37,10 @@ def float32_text(value: float) -> str:
     """The shortest decimal that reads back as this float32 (`value` is one exactly, widened)."""
     if value == 0 or not math.isfinite(value):
         return repr(value)
-    for digits in range(6, 9):  # every decimal of 6 digits survives a float32, 9 digits always suffice
+    if abs(value) in _BETWEEN:
+        return repr(math.copysign(_BETWEEN[abs(value)], value))
+    # every decimal of 6 digits survives a normal float32, and 9 digits always suffice
+    for digits in range(6 if abs(value) >= _SMALLEST_NORMAL else 1, 9):
         text = f"{value:.{digits}g}"
         if _float32(text) == value:
             return repr(float(text))

@@ -109,7 +109,7 @@ def _shape_of(schema: bytes) -> _Object:
         root = json.loads(schema)
     except (ValueError, RecursionError) as error:
         raise SchemaError(f"the JSON schema is not JSON: {error}") from error
-    shape = _Reader(root).shape(root, 0)
+    shape = _Reader(root).shape(root, ("#",))
     if shape is None:
         raise SchemaError("the JSON schema does not describe an object with properties")
     return shape
@@ -120,26 +120,26 @@ class _Reader:
         self._root = root
         self._members = 0
 
-    def shape(self, schema: Any, depth: int) -> _Object | None:
-        """The members of an object; None for everything that is one cell."""
-        schema = self._target(schema)
+    def shape(self, schema: Any, parents: tuple[str, ...]) -> _Object | None:
+        """The members of an object; None for everything that is one cell. `parents` are the references on the way."""
+        reference = schema.get("$ref") if isinstance(schema, dict) else None
+        if isinstance(reference, str):
+            return None if reference in parents else self.shape(self._target(reference), (*parents, reference))
         properties = schema.get("properties") if isinstance(schema, dict) else None
-        if not isinstance(properties, dict) or not properties or depth >= MAX_DEPTH:
+        if not isinstance(properties, dict) or not properties or len(parents) > MAX_DEPTH:
             return None
         self._members += len(properties)
         if self._members > MAX_COLUMNS:
             raise SchemaError(f"the schema makes more than {MAX_COLUMNS} columns")
-        if depth and properties.keys() in _TIME_MEMBERS:
+        if len(parents) > 1 and properties.keys() in _TIME_MEMBERS:
             return _Object({}, is_time=True)
-        return _Object({name: self.shape(inner, depth + 1) for name, inner in properties.items()})
+        return _Object({name: self.shape(inner, (*parents, "")) for name, inner in properties.items()})
 
-    def _target(self, schema: Any) -> Any:
-        """Follow `$ref`s inside the document; one that leads nowhere is a schema without a fixed shape."""
-        for _ in range(MAX_DEPTH):
-            reference = schema.get("$ref") if isinstance(schema, dict) else None
-            if not isinstance(reference, str) or not reference.startswith("#/"):
-                return schema
-            schema = self._root
-            for part in reference[2:].split("/"):
-                schema = schema.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(schema, dict) else None
-        return None
+    def _target(self, reference: str) -> Any:
+        """What a `$ref` inside the document points at; None if it points anywhere else."""
+        if not reference.startswith("#"):
+            return None
+        found = self._root
+        for part in reference[1:].split("/")[1:]:
+            found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+        return found
