@@ -2,11 +2,8 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -17,102 +14,29 @@ from fieldpipe.local.credentials import AIRFLOW_PASSWORD, AIRFLOW_USER, STORE_US
 from fieldpipe.local.home import Home
 from fieldpipe.local.objectstore import MINIO_PORTS, SEAWEED_PORTS, MinioServer, SeaweedServer, minio_binary
 from fieldpipe.local.postgres import PostgresServer
-from fieldpipe.local.process import Command, Server, base_environment
+from fieldpipe.local.process import Server, base_environment
+from fieldpipe.local.steps import Job, Program, Script, Service, Step
 from fieldpipe.settings import StoreSettings
 
 RAW_BUCKET = "raw-data"
 PROCESSED_BUCKET = "processed-data"
 LEDGER_DATABASE = "ledger"
 STORE_CHOICE = "FIELDPIPE_STORE"
+ROUTES_FILE = "FIELDPIPE_ROUTES_FILE"
 
 SEAWEED_SYNC_SECONDS = "0.5"  # event-sync is the source of events
 MINIO_SYNC_SECONDS = "60"  # MinIO sends them; event-sync finds what it lost
 
 
-class Work(Protocol):
-    """Something that is done once per start, before others start."""
-
-    def needed(self) -> bool:
-        """Whether there is anything to do."""
-
-    def command(self) -> Command:
-        """The process that does it; success is exit code 0."""
-
-    def succeeded(self) -> None:
-        """Called after success."""
-
-
-@dataclass(frozen=True)
-class Service:
-    """A server that is kept running. It starts when all of `after` serve; `address` is for people."""
-
-    name: str
-    server: Server
-    after: tuple[str, ...] = ()
-    address: str | None = None
-    start_seconds: float = 120.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """A command that must succeed once before those that name it in their `after` start."""
-
-    name: str
-    work: Work
-    after: tuple[str, ...] = ()
-    address: str | None = None
-    start_seconds: float = 300.0
-
-
-Step = Service | Job
-
-
-@dataclass(frozen=True)
-class Program:
-    """A server of ours: a command line and a check."""
-
-    arguments: tuple[str, ...]
-    folder: Path
-    environment: Mapping[str, str]
-    check: Callable[[float], bool]
-
-    def prepare(self) -> None:
-        """Nothing."""
-
-    def command(self) -> Command:
-        return Command(self.arguments, self.folder, self.environment)
-
-    def ready(self, since: float) -> bool:
-        return self.check(since)
-
-
-@dataclass(frozen=True)
-class Script:
-    """A job of ours: a command that may run at every start."""
-
-    arguments: tuple[str, ...]
-    folder: Path
-    environment: Mapping[str, str]
-    before: Callable[[], None] = lambda: None
-
-    def needed(self) -> bool:
-        self.before()
-        return True
-
-    def command(self) -> Command:
-        return Command(self.arguments, self.folder, self.environment)
-
-    def succeeded(self) -> None:
-        """Nothing to remember."""
-
-
 @dataclass(frozen=True)
 class Stack:
-    """The steps in the order in which they are shown, the variables that lead our programs to them, and who listens."""
+    """The steps in the order in which they are shown, and the variables that lead our programs to them.
+
+    `litter`: files outside the stack's folder that are deleted when it has stopped.
+    """
 
     steps: tuple[Step, ...]
     environment: Mapping[str, str]
-    ports: Mapping[str, int]
     litter: tuple[str, ...]
 
 
@@ -136,14 +60,14 @@ def compose(home: Home) -> Stack:
     )
     outside = () if sockets.is_relative_to(home.root) else (str(sockets),)
     files = [file for step in steps if isinstance(step, Service) for file in step.server.command().litter]
-    return Stack(steps, ours, chosen, (*outside, *map(str, files)))
+    return Stack(steps, ours, (*outside, *map(str, files)))
 
 
 def environment(
     home: Home, chosen: Mapping[str, int], secrets: Credentials, postgres: PostgresServer
 ) -> dict[str, str]:
     """The variables of our own programs, as `.env.example` describes them."""
-    return base_environment(home.stack) | {
+    return {
         "MINIO_ENDPOINT": _url(chosen["store"]),
         "MINIO_ACCESS_KEY": STORE_USER,
         "MINIO_SECRET_KEY": secrets.store_secret_key,
@@ -156,6 +80,7 @@ def environment(
         "WEBHOOK_URL": f"{_url(chosen['webhook'])}/minio-event",
         "WEBHOOK_BIND": f"{probe.HOST}:{chosen['webhook']}",
         "WEBHOOK_AUTH_TOKEN": secrets.webhook_token,
+        "KUBECONFIG": str(home.config / "kubeconfig"),
     }
 
 
@@ -180,7 +105,7 @@ def _store(home: Home, sockets: Path, chosen: Mapping[str, int], secrets: Creden
 
 def _airflow(home: Home, chosen: Mapping[str, int], secrets: Credentials, postgres: PostgresServer) -> tuple[Step, ...]:
     port = chosen["airflow"]
-    variables = airflow_server.environment(home, port, postgres.url(airflow_server.DATABASE), secrets)
+    variables = airflow_server.environment(home, port, postgres.url(airflow_server.DATABASE), secrets) | _routes()
     migration = airflow_server.Migration(postgres, variables, home.data / "airflow")
     processes = airflow_server.servers(home, port, variables)
     return (
@@ -196,33 +121,36 @@ def _events(
     home: Home, chosen: Mapping[str, int], ours: Mapping[str, str], postgres: PostgresServer, *, minio: bool
 ) -> tuple[Step, ...]:
     port = chosen["webhook"]
-    gunicorn = ("gunicorn", "-c", "webhook/gunicorn.conf.py", "webhook.wsgi:app")
-    sync = ("scripts.sync_events", "--watch", MINIO_SYNC_SECONDS if minio else SEAWEED_SYNC_SECONDS)
+    variables = base_environment(home.stack) | ours
 
     def program(check: Callable[[float], bool], *arguments: str) -> Program:
-        return Program((sys.executable, "-m", *arguments), home.project, ours, check)
+        return Program((sys.executable, "-m", *arguments), home.project, variables, check)
 
-    migrate = Script(
-        (sys.executable, "-m", "scripts.ledger", "migrate"),
-        home.project,
-        ours,
-        before=lambda: postgres.ensure_database(LEDGER_DATABASE),
+    def connected(name: str) -> Callable[[float], bool]:
+        return lambda since: postgres.connected(f"fieldpipe-{name}", since)
+
+    def script(*arguments: str, before: Callable[[], None] = lambda: None) -> Script:
+        return Script((sys.executable, "-m", *arguments), home.project, variables, before)
+
+    webhook = program(
+        lambda _: probe.get(port, "/ready") is not None,
+        "gunicorn",
+        "-c",
+        "webhook/gunicorn.conf.py",
+        "webhook.wsgi:app",
     )
-    steps: list[Step] = [
+    migrate = script("scripts.ledger", "migrate", before=lambda: postgres.ensure_database(LEDGER_DATABASE))
+    dispatcher = program(connected("dispatcher"), "scripts.dispatch_events")
+    pause = MINIO_SYNC_SECONDS if minio else SEAWEED_SYNC_SECONDS
+    sync = program(connected("event-sync"), "scripts.sync_events", "--watch", pause)
+    set_up = (Job("event-setup", script("scripts.setup_events"), after=("webhook", "store")),) if minio else ()
+    return (
         Job("ledger-db", migrate, after=("postgres",)),
-        Service(
-            "webhook",
-            program(lambda _: probe.get(port, "/ready") is not None, *gunicorn),
-            after=("ledger-db",),
-            address=f"{_url(port)}/minio-event",
-        ),
-        Service("dispatcher", program(_settled, "scripts.dispatch_events"), after=("ledger-db", "store")),
-        Service("event-sync", program(_settled, *sync), after=("webhook", "store")),
-    ]
-    if minio:
-        set_up = Script((sys.executable, "-m", "scripts.setup_events"), home.project, ours)
-        steps.append(Job("event-setup", set_up, after=("webhook", "store")))
-    return tuple(steps)
+        Service("webhook", webhook, after=("ledger-db",), address=f"{_url(port)}/minio-event"),
+        Service("dispatcher", dispatcher, after=("ledger-db", "store")),
+        *set_up,
+        Service("event-sync", sync, after=("webhook", "store")),
+    )
 
 
 def _pods(home: Home, chosen: Mapping[str, int]) -> Service:
@@ -253,6 +181,12 @@ def _write_pod_sources(home: Home, chosen: Mapping[str, int], secrets: Credentia
     write_private(home.config / "pods.json", sources)
 
 
+def _routes() -> dict[str, str]:
+    """The user's own routes file, if there is one: the webhook, the dispatcher and the DAG read the same."""
+    file = os.environ.get(ROUTES_FILE)
+    return {ROUTES_FILE: str(Path(file).resolve())} if file else {}
+
+
 def _minio_chosen() -> bool:
     choice = os.environ.get(STORE_CHOICE) or "seaweedfs"
     if choice not in ("seaweedfs", "minio"):
@@ -260,11 +194,6 @@ def _minio_chosen() -> bool:
     if choice == "minio":
         minio_binary()
     return choice == "minio"
-
-
-def _settled(since: float) -> bool:
-    """For programs that listen nowhere: with wrong settings they would have ended by now."""
-    return time.time() - since > 1.5
 
 
 def _url(port: int) -> str:
