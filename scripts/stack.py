@@ -1,6 +1,7 @@
 """The embedded stack: every service as a process of this machine, on the loopback interface only."""
 
 import argparse
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def main() -> int:
     up.add_argument("--foreground", action="store_true", help="stay here and stop it on Ctrl-C")
     commands.add_parser("down", help="stop it, and whatever a crash has left")
     commands.add_parser("status", help="what runs, since when, and where")
+    commands.add_parser("env", help='the variables that lead other scripts to it: eval "$(... env)"')
     show_logs = commands.add_parser("logs", help="what the services say")
     show_logs.add_argument("service", nargs="?", help="one of them (all)")
     show_logs.add_argument("-f", "--follow", action="store_true", help="go on as they say more")
@@ -34,6 +36,10 @@ def main() -> int:
             return 0
         case "status":
             return _status(home)
+        case "env":
+            for name, value in stack.environment(home).items():
+                print(f"export {name}={shlex.quote(value)}")
+            return 0
         case _:
             return _logs(home, arguments.service, arguments.lines, follow=arguments.follow)
 

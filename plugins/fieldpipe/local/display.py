@@ -14,7 +14,7 @@ _UP = (State.SERVING, State.DONE)
 
 
 class Progress:
-    """Prints a line per service when it serves; on a terminal also one line, written over, that says what is awaited."""
+    """Prints a line per service when it serves; on a terminal also what is awaited, on a line that is written over."""
 
     def __init__(self, output: TextIO = sys.stdout) -> None:
         self._output = output

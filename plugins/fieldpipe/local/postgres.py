@@ -80,6 +80,16 @@ class PostgresServer:
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
+    def connected(self, application: str, since: float) -> bool:
+        """Whether a program of this name has opened a connection after `since`: for programs that listen nowhere."""
+        query = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND backend_start >= to_timestamp(%s)"
+        try:
+            with self._cursor() as cursor:
+                cursor.execute(query, (application, since))
+                return cursor.fetchone() is not None
+        except psycopg2.OperationalError:
+            return False
+
     def note(self, name: str) -> str | None:
         """What `set_note` wrote to the database: it goes where the data goes."""
         with self._cursor() as cursor:

@@ -8,18 +8,26 @@ HOST = "127.0.0.1"
 SECONDS = 10.0
 
 
-def get(port: int, path: str, *, seconds: float = SECONDS) -> Any | None:
+def get(port: int, path: str, *, token: str | None = None, seconds: float = SECONDS) -> Any | None:
     """The JSON that `GET path` answers with 200; None for any other answer, or none."""
-    return _ask(port, "GET", path, seconds)
+    return _ask(port, "GET", path, None, token, seconds)
 
 
-def _ask(port: int, method: str, path: str, seconds: float) -> Any | None:
+def post(port: int, path: str, value: object, *, seconds: float = SECONDS) -> Any | None:
+    """The JSON that `POST path` answers with 200 or 201; None for any other answer, or none."""
+    return _ask(port, "POST", path, json.dumps(value), None, seconds)
+
+
+def _ask(port: int, method: str, path: str, body: str | None, token: str | None, seconds: float) -> Any | None:
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
     connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
     try:
-        connection.request(method, path)
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         content = response.read()
-        return json.loads(content) if response.status == http.client.OK else None
+        return json.loads(content) if response.status in (http.client.OK, http.client.CREATED) else None
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:

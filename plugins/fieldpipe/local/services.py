@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -121,7 +122,7 @@ def _events(
     home: Home, chosen: Mapping[str, int], ours: Mapping[str, str], postgres: PostgresServer, *, minio: bool
 ) -> tuple[Step, ...]:
     port = chosen["webhook"]
-    variables = base_environment(home.stack) | ours
+    variables = base_environment(home.stack) | dict(ours)
 
     def program(check: Callable[[float], bool], *arguments: str) -> Program:
         return Program((sys.executable, "-m", *arguments), home.project, variables, check)

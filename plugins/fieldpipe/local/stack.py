@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from fieldpipe.errors import TransientError
 from fieldpipe.local import logfiles, process, status
+from fieldpipe.local.credentials import write_private
 from fieldpipe.local.home import Home
 from fieldpipe.local.pods import orphans
 from fieldpipe.local.services import compose
@@ -45,6 +47,15 @@ def running(home: Home) -> StackStatus | None:
     return found if found is not None and found.supervisor.alive() else None
 
 
+def environment(home: Home) -> dict[str, str]:
+    """The variables that lead our programs to this stack. Raises TransientError when it was never started."""
+    try:
+        variables: dict[str, str] = json.loads(_environment_file(home).read_text())
+    except FileNotFoundError:
+        raise TransientError(f"there is no stack in {home.root} (start it: make up)") from None
+    return variables
+
+
 def supervise(home: Home, show: Show) -> None:
     """Run the stack here until SIGTERM or Ctrl-C. Raises AlreadyRunning, StackFailed."""
     home.prepare()
@@ -52,6 +63,7 @@ def supervise(home: Home, show: Show) -> None:
         clean_up(home)
         logfiles.forget(home.logs / "airflow")
         stack = compose(home)
+        write_private(_environment_file(home), dict(stack.environment))
         me = Identity.of(os.getpid())
         assert me is not None
         current = StackStatus(me, State.STARTING, (), litter=stack.litter)
@@ -139,6 +151,10 @@ def _follow(home: Home, supervisor: subprocess.Popen[bytes], show: Show) -> Stac
     if found is not None and found.supervisor.pid == supervisor.pid and found.message:
         raise StackFailed(found.message)
     raise StackFailed("\n".join(process.tail(home.log("supervisor"), 15)) or "the supervisor said nothing")
+
+
+def _environment_file(home: Home) -> Path:
+    return home.config / "environment.json"
 
 
 @contextlib.contextmanager

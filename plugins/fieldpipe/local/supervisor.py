@@ -10,8 +10,8 @@ from fieldpipe import logs
 from fieldpipe.errors import FieldpipeError
 from fieldpipe.local import logfiles, process
 from fieldpipe.local.process import Child, Command, StartFailed
-from fieldpipe.local.services import Job, Service, Step
 from fieldpipe.local.status import Identity, ServiceStatus, State
+from fieldpipe.local.steps import Job, Service, Step
 
 HOUSEKEEPING_SECONDS = 5.0
 QUICK_RESTARTS = 2  # deaths within a minute that are answered at once; after that the pause doubles
