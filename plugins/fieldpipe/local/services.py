@@ -49,7 +49,7 @@ def compose(home: Home) -> Stack:
     secrets = credentials.load(home.config / "credentials.json")
     sockets = home.socket_folder()
     postgres = PostgresServer(home.data / "postgres", sockets / "postgres", home.stack)
-    ours = environment(home, chosen, secrets, postgres)
+    ours = environment(home, chosen, secrets, postgres) | _routes()
     _write_pod_sources(home, chosen, secrets)
     airflow_server.prepare(home)
     steps = (
