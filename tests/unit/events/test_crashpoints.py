@@ -11,7 +11,7 @@ PROGRAM = """
 from fieldpipe.crashpoints import reach
 for n in range(4):
     print(n, flush=True)
-    reach("room.step")
+    reach("room.step", "a:b@%d" % n)
 """
 
 
@@ -28,7 +28,9 @@ def _run(crash_at: str) -> tuple[int, list[str]]:
         ("room.other", 0, ["0", "1", "2", "3"]),
         ("room.step", -signal.SIGKILL, ["0"]),
         ("room.step:3", -signal.SIGKILL, ["0", "1", "2"]),
+        ("room.step@a:b@1", -signal.SIGKILL, ["0", "1"]),
+        ("room.step@a:b", 0, ["0", "1", "2", "3"]),
     ],
 )
-def test_process_is_killed_at_the_named_place_the_nth_time_it_is_reached(crash_at, code, printed):
+def test_process_is_killed_at_the_named_place_the_nth_time_it_is_reached_or_for_one_detail(crash_at, code, printed):
     assert _run(crash_at) == (code, printed)
