@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def _up(home: Home) -> int:
     if (found := stack.running(home)) is not None:
         print(f"the stack runs already ({found.state})")
     else:
-        print("starting the embedded stack ...")
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)  # as Ctrl-C: what was started is stopped
+        print("starting the embedded stack ...", flush=True)
         found = stack.start(home, display.Progress().show)
     print(display.addresses(home, found))
     return 0

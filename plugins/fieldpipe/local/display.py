@@ -42,13 +42,13 @@ class Progress:
 def addresses(home: Home, status: StackStatus) -> str:
     """Where to find everything, and with which account."""
     by_name = {service.name: service.address for service in status.services}
-    secrets = _near(home.config / "credentials.json")
+    secrets = near(home.config / "credentials.json")
     rows = [
         ("Airflow", by_name["api-server"], f"{AIRFLOW_USER} / {AIRFLOW_PASSWORD}"),
         ("object store", by_name["store"], f"access key fieldpipe, secret key in {secrets}"),
         ("webhook", by_name["webhook"], f"token in {secrets}"),
-        ("pods", by_name["pods"], f"KUBECONFIG={_near(home.config / 'kubeconfig')}"),
-        ("logs", _near(home.logs), ""),
+        ("pods", by_name["pods"], f"KUBECONFIG={near(home.config / 'kubeconfig')}"),
+        ("logs", near(home.logs), ""),
     ]
     return "\n".join(f"  {name:<13} {address or '':<42} {hint}".rstrip() for name, address, hint in rows)
 
@@ -87,7 +87,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
     """The path as a person would type it from here."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

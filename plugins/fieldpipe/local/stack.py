@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fieldpipe.errors import TransientError
 from fieldpipe.local import logfiles, process, status
@@ -54,6 +55,12 @@ def environment(home: Home) -> dict[str, str]:
     except FileNotFoundError:
         raise TransientError(f"there is no stack in {home.root} (start it: make up)") from None
     return variables
+
+
+def pods_port(found: StackStatus) -> int:
+    """Where the Pods API of a running stack listens."""
+    address = next(service.address for service in found.services if service.name == "pods")
+    return urlsplit(address or "").port or 0
 
 
 def supervise(home: Home, show: Show) -> None:

@@ -156,6 +156,7 @@ class Supervisor:
         self.stop()
 
     def _stop_in_order(self) -> None:
+        begin = time.monotonic()
         for names in reversed(levels(self._steps)):
             with self._news:
                 children = {name: self._children[name] for name in names if name in self._children}
@@ -165,6 +166,7 @@ class Supervisor:
                 child.ask_to_stop()
             for name, child in children.items():
                 child.stop()
+                log.info("service_stopped", service=name, seconds=round(time.monotonic() - begin, 2))
                 if self._statuses[name].state is State.STOPPING:
                     self._set(name, state=State.STOPPED, process=None)
 

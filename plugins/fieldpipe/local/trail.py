@@ -1,0 +1,93 @@
+"""Follows one object through a running stack, as an outsider: it asks the ledger's script, Airflow's API, the Pods API
+and the store what people would ask them, because this room does not know the others' code.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr
+
+from fieldpipe.errors import TransientError
+from fieldpipe.local import probe
+from fieldpipe.settings import StoreSettings
+from fieldpipe.store import ObjectStore
+
+_MANIFEST_LIMIT = 16 * 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True)
+class Hops:
+    """When an object passed each place: aware UTC; None: it was not found out."""
+
+    put: datetime
+    event_received: datetime | None
+    run_started: datetime | None
+    pod_started: datetime | None
+    written: datetime | None
+
+
+class Trail:
+    """Questions about objects of a stack. `variables`: the ones that lead our programs to it."""
+
+    def __init__(self, variables: Mapping[str, str], project: Path, pods_port: int) -> None:
+        self._variables = variables
+        self._project = project
+        self._pods_port = pods_port
+        self._airflow_port = urlsplit(variables["AIRFLOW_BASE_URL"]).port or 80
+        self.store = ObjectStore.connect(
+            StoreSettings(
+                endpoint=variables["MINIO_ENDPOINT"],
+                access_key=variables["MINIO_ACCESS_KEY"],
+                secret_key=SecretStr(variables["MINIO_SECRET_KEY"]),
+            )
+        )
+
+    def row(self, bucket: str, key: str, etag: str) -> dict[str, Any] | None:
+        """The ledger's row of an object version, or None while there is none."""
+        rows = self._script("scripts.ledger", "list", "--json", "--bucket", bucket, "--key", key)
+        return next((row for row in rows if row["etag"] == etag), None)
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """The run as Airflow's API shows it."""
+        account = {"username": self._variables["AIRFLOW_USER"], "password": self._variables["AIRFLOW_PASSWORD"]}
+        token = (probe.post(self._airflow_port, "/auth/token", account) or {}).get("access_token")
+        path = f"/api/v2/dags/~/dagRuns?run_id_pattern={quote(run_id)}"
+        found = (probe.get(self._airflow_port, path, token=token) or {}).get("dag_runs") or []
+        return next((run for run in found if run["dag_run_id"] == run_id), None)
+
+    def pod(self, run_id: str) -> dict[str, Any] | None:
+        """The last pod of a run, as the Pods API remembers it."""
+        found = probe.get(self._pods_port, f"/debug/pods?labelSelector={quote(f'run_id={run_id}')}")
+        pods = (found or {}).get("pods") or []
+        return pods[-1] if pods else None
+
+    def manifest(self, bucket: str, key: str) -> dict[str, Any]:
+        """A result's manifest."""
+        content, _ = self.store.get(bucket, key, limit=_MANIFEST_LIMIT)
+        value: dict[str, Any] = json.loads(content)
+        return value
+
+    def _script(self, *arguments: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=self._project,
+            env={"PATH": "/usr/bin:/bin", **self._variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise TransientError(f"{' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return json.loads(done.stdout)
+
+
+def moment(text: str | None) -> datetime | None:
+    """ISO 8601 as a time; None stays None."""
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
