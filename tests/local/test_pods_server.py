@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.local.pods_server import ROOT, SECRET, PodsServer, eventually
+from tests.local.pods_server import ROOT, SECRET, PodsServer
+from tests.waiting import eventually
 
 ENVIRONMENT = "import json, os; print(json.dumps({**os.environ, 'cwd': os.getcwd()}))"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); time.sleep(600)"

@@ -1,0 +1,16 @@
+"""Waiting for something to come true, with a deadline; the only place where tests sleep."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def eventually(find: Callable[[], Value | None], seconds: float = 10.0) -> Value:
+    """The first value that is true, asked for again and again; fails when the time is up."""
+    deadline = time.monotonic() + seconds
+    while not (value := find()):
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+    return value
