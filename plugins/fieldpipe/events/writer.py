@@ -49,6 +49,11 @@ class GroupWriter(Generic[Item, Answer]):
         self._thread = threading.Thread(target=self._run, name="group-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Items that wait for the next commit."""
+        return self._count
+
     def submit(self, items: Sequence[Item]) -> list[Answer]:
         """Wait until the items are committed. Raises LedgerUnavailable: the outcome is not known, send them again."""
         waiter: _Waiter[Item, Answer] = _Waiter(items)
