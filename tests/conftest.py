@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from fieldpipe.local import process
+from fieldpipe.local.home import Home
 from tests.servers import Postgres, Store, start_minio, start_postgres, start_seaweed
+from tests.stacks import PROJECT, RunningStack
 
 
 @pytest.fixture(scope="session")
@@ -82,17 +84,27 @@ def store_factory(socket_folder: Callable[[], Path], mark: str) -> Iterator[Call
         server.stop()
 
 
-@pytest.fixture
-def minio_server(mark: str) -> Iterator[Callable[..., Store]]:
-    """`minio_server(tmp_path, {"MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY": "on", ...})`: a real MinIO.
-
-    Without a `minio` on PATH the test is skipped; where CI has installed one (FIELDPIPE_REQUIRE_MINIO=1) it fails.
-    """
+@pytest.fixture(scope="session")
+def minio_on_path() -> None:
+    """Without a `minio` on PATH the test is skipped; where CI has installed one (FIELDPIPE_REQUIRE_MINIO=1) it fails."""
     if shutil.which("minio") is None:
         missing = "no `minio` on PATH: this test needs a real MinIO server"
         if os.environ.get("CI") == "true" and os.environ.get("FIELDPIPE_REQUIRE_MINIO") == "1":
             pytest.fail(missing)
         pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def minio_store(minio_on_path: None, tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[Store]:
+    """The session's MinIO, as `store` is its SeaweedFS."""
+    server = start_minio(tmp_path_factory.mktemp("minio"), mark, {})
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def minio_server(minio_on_path: None, mark: str) -> Iterator[Callable[..., Store]]:
+    """`minio_server(tmp_path, {"MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY": "on", ...})`: a MinIO of the test's own."""
     started: list[Store] = []
 
     def make(folder: Path, notify: Mapping[str, str] | None = None) -> Store:
@@ -103,3 +115,25 @@ def minio_server(mark: str) -> Iterator[Callable[..., Store]]:
     yield make
     for server in started:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole embedded stack, once per session. Tests use keys of their own and may kill services."""
+    running = RunningStack(Home(tmp_path_factory.mktemp("stack"), PROJECT))
+    try:
+        running.up()
+        yield running
+    finally:
+        running.down()
+
+
+@pytest.fixture
+def minio_stack(minio_on_path: None, tmp_path: Path) -> Iterator[RunningStack]:
+    """A stack of the test's own with a real MinIO, whose notifications are the events."""
+    running = RunningStack(Home(tmp_path / "stack", PROJECT), (("FIELDPIPE_STORE", "minio"),))
+    try:
+        running.up()
+        yield running
+    finally:
+        running.down()

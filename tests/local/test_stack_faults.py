@@ -1,0 +1,60 @@
+"""Whatever is killed comes back by itself, in time; whatever a killed supervisor leaves is swept."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from fieldpipe.local import stack as stacks
+from fieldpipe.local.status import State
+from tests.local.test_stack import SERVICES, _demo
+from tests.stacks import RunningStack
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
+
+SERVING_AGAIN_SECONDS = 10.0
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_killed_service_serves_again(stack: RunningStack, name: str) -> None:
+    before = stack.service(name)
+
+    moment = stack.kill(name)
+
+    after = stack.await_serving_since(name, moment)
+    assert after.process != before.process
+    assert after.restarts == before.restarts + 1
+    assert (after.since or 0) - moment < SERVING_AGAIN_SECONDS
+
+
+def test_a_recording_converts_after_everything_was_killed_at_once(stack: RunningStack, tmp_path: Path) -> None:
+    moments = {name: stack.kill(name) for name in sorted(SERVICES)}
+    for name, moment in moments.items():
+        stack.await_serving_since(name, moment)
+
+    assert _demo(stack, tmp_path)["outputs"] != []
+
+
+def test_what_a_killed_supervisor_left_is_swept_by_the_next_start(stack: RunningStack) -> None:
+    left = {process.pid for process in stack.processes()}
+    supervisor = stack.status().supervisor
+    os.kill(supervisor.pid, signal.SIGKILL)
+    eventually(lambda: not supervisor.alive())
+    assert stacks.running(stack.home) is None
+
+    stack.up()
+
+    assert {process.pid for process in stack.processes()} & left == set()
+    assert all(s.state in (State.SERVING, State.DONE) for s in stack.status().services)
+
+
+def test_down_ends_what_a_killed_supervisor_left(stack: RunningStack) -> None:
+    os.kill(stack.status().supervisor.pid, signal.SIGKILL)
+
+    stack.down()
+
+    left = stack.processes()
+    stack.up()
+    assert left == []
