@@ -86,7 +86,7 @@ def store_factory(socket_folder: Callable[[], Path], mark: str) -> Iterator[Call
 
 @pytest.fixture(scope="session")
 def minio_on_path() -> None:
-    """Without a `minio` on PATH the test is skipped; where CI has installed one (FIELDPIPE_REQUIRE_MINIO=1) it fails."""
+    """Without a `minio` on PATH its tests are skipped; where CI has it (FIELDPIPE_REQUIRE_MINIO=1) they fail."""
     if shutil.which("minio") is None:
         missing = "no `minio` on PATH: this test needs a real MinIO server"
         if os.environ.get("CI") == "true" and os.environ.get("FIELDPIPE_REQUIRE_MINIO") == "1":

@@ -23,6 +23,7 @@ REPORTS = "_runs"
 PIPELINE_VERSION = 1  # of recordings: raised when the same recording gives other bytes than before
 
 _MAX_PREFIX_BYTES = 600
+_MAX_PART_BYTES = 200  # stores that keep objects in files take 255 between two slashes
 _UNFIT = set('\\:*?"<>|%#{}^~[]`')
 
 
@@ -124,11 +125,15 @@ def _stem(key: str) -> str:
     parts = [path_part(part) for part in [*folders, base if dot and base else name]]
     if parts[0].startswith("_"):  # `_runs/` and its like are ours
         parts[0] = "%5F" + parts[0][1:]
-    path = "/".join(parts)
-    if len(path.encode()) <= _MAX_PREFIX_BYTES:
-        return path
-    digest = hashlib.sha256(path.encode()).hexdigest()[:16]
-    return path.encode()[:_MAX_PREFIX_BYTES].decode(errors="ignore").rstrip("/%") + "~" + digest
+    return _cut("/".join(_cut(part, _MAX_PART_BYTES) for part in parts), _MAX_PREFIX_BYTES)
+
+
+def _cut(text: str, limit: int) -> str:
+    """The text, or its beginning and its hash: still different for different texts ("~" never occurs otherwise)."""
+    if len(text.encode()) <= limit:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return text.encode()[:limit].decode(errors="ignore").rstrip("/%") + "~" + digest
 
 
 def path_part(part: str) -> str:

@@ -22,6 +22,7 @@ from uuid import uuid4
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
+from minio.helpers import check_bucket_name, check_object_name
 from minio.notificationconfig import NotificationConfig, PrefixFilterRule, QueueConfig, SuffixFilterRule
 
 from fieldpipe.errors import ConfigurationError, PermanentError, TransientError
@@ -32,6 +33,7 @@ R = TypeVar("R")
 
 PART_SIZE = 16 * 1024 * 1024  # of a multipart upload
 BLOCK_SIZE = 1024 * 1024  # of a streamed read
+_UNFIT_NAMES = {"InvalidBucketName", "XMinioInvalidObjectName", "KeyTooLongError"}
 _ABSENT = {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NoSuchObject"}
 
 
@@ -93,6 +95,8 @@ def _ours(what: str, error: Exception) -> Exception:
             return ObjectNotFound(f"{what}: no such object ({error.code})")
         if error.code == "PreconditionFailed":
             return ObjectChanged(f"{what}: the object has changed")
+        if error.code in _UNFIT_NAMES:
+            return PermanentError(f"{what}: the store cannot have such a name: {error.message}")
         return StoreUnavailable(f"{what}: the object store answered {error.code}: {error.message}")
     if isinstance(error, ValueError):  # the SDK's own checks
         return PermanentError(f"{what}: the store cannot have such a name: {error}")
@@ -224,6 +228,8 @@ class ObjectStore:
     def _put(self, bucket: str, key: str, content: bytes, headers: dict[str, str]) -> str:
         # put_object() of minio 7.2 turns If-Match and If-None-Match into user metadata, so this uses the method under
         # it; the contract tests hold that against every store. May go when the SDK takes extra headers.
+        check_bucket_name(bucket)
+        check_object_name(key)
         result = self._client._put_object(bucket, key, content, headers=dict(headers))
         return (result.etag or "").strip('"')
 

@@ -105,3 +105,16 @@ def test_a_key_of_full_length_still_fits_the_store() -> None:
     assert len(longest.encode()) < 1024
     assert latest_key(key).endswith("/latest.json")
     assert result_prefix(key, ETAG, 1) != result_prefix("é" * 504 + "e.mcap", ETAG, 1)
+
+
+@pytest.mark.parametrize("part", ["#" * 200, "é" * 120, "日" * 80 + "#" * 40])
+def test_no_part_of_a_place_is_longer_than_a_file_name(part: str) -> None:
+    prefix = result_prefix(f"{part}/{part}.mcap", ETAG, 1)
+
+    assert max(len(name.encode()) for name in prefix.split("/")) <= 255
+    assert prefix != result_prefix(f"{part}/{part}x.mcap", ETAG, 1)
+
+
+def test_no_folder_has_the_name_of_a_file_of_ours() -> None:
+    assert result_prefix("latest.json.mcap", ETAG, 1) == "latest%2Ejson/0123456789ab-p1/"
+    assert result_prefix("a/manifest.json/b.mcap", ETAG, 1) == "a/manifest%2Ejson/b/0123456789ab-p1/"

@@ -22,7 +22,7 @@ from fieldpipe.handover import (
     utc_text,
 )
 from fieldpipe.recordings.convert import Source, convert
-from fieldpipe.recordings.locations import BucketTarget
+from fieldpipe.recordings.locations import BucketTarget, no_bucket
 from fieldpipe.recordings.publish import publish, update_latest
 from fieldpipe.recordings.workspace import sweep, workspace
 from fieldpipe.store import ObjectChanged, ObjectInfo, ObjectNotFound, ObjectStore
@@ -67,9 +67,9 @@ class _Converter:
         began = time.monotonic()
         try:
             report = self._outcome(item)
-            reach("recordings.before_report")
+            reach("recordings.before_report", item.key)
             self._report(item, report)
-            reach("recordings.reported")
+            reach("recordings.reported", item.key)
         except TransientError as error:
             log.warning("report_failed", bucket=item.bucket, key=item.key, reason=str(error))
             return EXIT_TRANSIENT
@@ -120,7 +120,7 @@ class _Converter:
         results.mkdir()
         with path.open("xb") as file:
             found = self._store.download(item.bucket, item.key, file, etag=etag, version_id=version)
-        reach("recordings.downloaded")
+        reach("recordings.downloaded", item.key)
         source = _source(found)
         with self._decoding:
             conversion = convert(path, results, processed_at=item.received or utc_text(source.modified))
@@ -130,7 +130,10 @@ class _Converter:
 
     def _report(self, item: WorkItem, report: Report) -> None:
         key = report_key(self._run.run_id, item.id, self._run.attempt)
-        self._store.put(self._run.bucket, key, report.to_json(), content_type="application/json")
+        try:
+            self._store.put(self._run.bucket, key, report.to_json(), content_type="application/json")
+        except ObjectNotFound as error:
+            raise no_bucket(self._run.bucket) from error
 
 
 def _source(found: ObjectInfo) -> Source:

@@ -110,14 +110,14 @@ class BucketTarget:
         try:
             self._store.upload(self._bucket, self._prefix + name, path, content_type=content_type)
         except ObjectNotFound as error:
-            raise _no_bucket(self._bucket) from error
+            raise no_bucket(self._bucket) from error
 
     def create(self, name: str, content: bytes) -> bool:
         """Create the object unless it exists."""
         try:
             return self._store.create(self._bucket, self._prefix + name, content)
         except ObjectNotFound as error:
-            raise _no_bucket(self._bucket) from error
+            raise no_bucket(self._bucket) from error
 
     def read(self, name: str) -> bytes | None:
         """The object's content, if it exists."""
@@ -131,7 +131,8 @@ class BucketTarget:
         return str(ObjectPlace(self._bucket, self._prefix + name))
 
 
-def _no_bucket(bucket: str) -> TransientError:
+def no_bucket(bucket: str) -> TransientError:
+    """The objects are not at fault when there is nowhere to put their results."""
     return TransientError(
         f"the bucket {bucket} for results does not exist: create it, or set FIELDPIPE_PROCESSED_BUCKET"
     )

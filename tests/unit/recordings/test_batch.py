@@ -130,7 +130,7 @@ def test_every_object_of_a_run_has_its_own_outcome(room: Room) -> None:
     assert room.results(bad) == {}
 
 
-def test_what_the_world_refuses_is_transient_and_outweighs_what_is_rejected(room: Room, store: Store) -> None:
+def test_a_missing_bucket_for_results_is_transient_and_outweighs_what_is_rejected(room: Room, store: Store) -> None:
     good = room.put("good.mcap", small_recording(3), 1)
     bad = room.put("bad.mcap", b"nothing", 2)
 

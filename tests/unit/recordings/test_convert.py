@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from fieldpipe.errors import PermanentError, TransientError
 from fieldpipe.recordings.convert import convert as convert_file
 from fieldpipe.recordings.single import convert_location
+from fieldpipe.recordings.spool import Spool, full_disk_is_transient
 from fieldpipe.recordings.synthetic import write_recording
 from fieldpipe.store import ObjectStore
 from tests.builders import START, csv_recording, mcap, robot_recording, ros2, sent, small_recording
@@ -137,9 +137,6 @@ def test_anything_else_is_refused_as_not_mcap(content: bytes, tmp_path: Path) ->
 
 
 def test_a_full_disk_is_transient_and_leaves_nothing(tmp_path: Path) -> None:
-    """The limit on file sizes gives EFBIG; what the spool sees on a full disk is ENOSPC, as from /dev/full."""
-    from fieldpipe.recordings.spool import Spool, full_disk_is_transient
-
     part = Spool(tmp_path).part("a.csv")
     part.path.unlink()
     part.path.symlink_to("/dev/full")
@@ -166,8 +163,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
         )
         peaks.append(int(run.stdout))
 
-    assert peaks[1] < peaks[0] + 24 * 1024, peaks
-    assert resource.getpagesize()  # ru_maxrss is in kilobytes on Linux
+    assert peaks[1] < peaks[0] + 24 * 1024, peaks  # kilobytes
 
 
 def test_the_command_converts_without_any_store(tmp_path: Path) -> None:
