@@ -139,4 +139,4 @@ def test_with_minio_its_notifications_are_the_events(minio_stack: RunningStack, 
 
 
 def _all_listening_ports() -> set[int]:
-    return {c.laddr[1] for c in psutil.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN}
+    return {c.laddr.port for c in psutil.net_connections(kind="inet") if c.laddr and c.status == psutil.CONN_LISTEN}

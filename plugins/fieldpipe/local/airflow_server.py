@@ -39,7 +39,7 @@ class AirflowServer:
     environment: Mapping[str, str]
     folder: Path
     check: Callable[[float], bool]
-    stop_seconds: float = 10.0
+    stop_seconds: float = 5.0  # the scheduler sometimes takes long; it loses nothing when it is killed
 
     def prepare(self) -> None:
         """Nothing: `prepare` of this module has done it for all four."""

@@ -47,6 +47,11 @@ class Home:
     def run(self) -> Path:
         return self.root / "run"
 
+    @property
+    def temporary(self) -> Path:
+        """For temporary files of the services; emptied at each start and stop."""
+        return self.run / "tmp"
+
     def log(self, service: str) -> Path:
         """The log of a service."""
         return self.logs / f"{service}.log"
@@ -54,7 +59,7 @@ class Home:
     def prepare(self) -> None:
         """Create the folders, for us alone. Raises TransientError when the disk is nearly full."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self.data, self.logs, self.config, self.run):
+        for folder in (self.data, self.logs, self.config, self.run, self.temporary):
             folder.mkdir(exist_ok=True)
         free = shutil.disk_usage(self.root).free
         if free < _SPACE_NEEDED:

@@ -77,14 +77,17 @@ class SeaweedServer:
             *_SWITCHED_OFF,
         )
         environment = base_environment(self.stack) | {"GOMEMLIMIT": "300MiB"}
-        # These two sockets have no option for their place (4.48).
-        grpc = {"admin": self.ports["store-admin"], "s3": self.ports["store"]}
-        litter = tuple(Path(f"/tmp/seaweedfs-{name}-grpc-{port + COMPANION}.sock") for name, port in grpc.items())  # noqa: S108
-        return Command(arguments, self.folder, environment, litter=litter)
+        return Command(arguments, self.folder, environment, litter=self._litter())
 
     def ready(self, since: float) -> bool:  # noqa: ARG002
         """Whether it takes a write."""
         return _serves(self.settings, self.buckets)
+
+    def _litter(self) -> tuple[Path, ...]:
+        """Its gRPC sockets: they lie in /tmp, whatever TMPDIR says, and have no option for their place (4.48)."""
+        parts = {name.removeprefix("store-"): port for name, port in self.ports.items() if name in SEAWEED_PORTS}
+        parts["s3"] = parts.pop("store")
+        return tuple(Path(f"/tmp/seaweedfs-{part}-grpc-{port + COMPANION}.sock") for part, port in parts.items())  # noqa: S108
 
 
 @dataclass(frozen=True)

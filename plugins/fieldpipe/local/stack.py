@@ -68,6 +68,7 @@ def supervise(home: Home, show: Show) -> None:
     home.prepare()
     with _lock(home):
         clean_up(home)
+        home.prepare()
         logfiles.forget(home.logs / "airflow")
         stack = compose(home)
         write_private(_environment_file(home), dict(stack.environment))
@@ -82,7 +83,7 @@ def supervise(home: Home, show: Show) -> None:
             current.write(status_file(home))
             show(current)
 
-        supervisor = Supervisor(stack.steps, home.stack, home.logs, changed)
+        supervisor = Supervisor(stack.steps, home, changed)
         with _until_signal(supervisor.stop):
             supervisor.run()
         clean_up(home)
@@ -138,7 +139,7 @@ def clean_up(home: Home) -> int:
     """End what a dead supervisor has left, and delete what lies outside the folder; returns the number of processes."""
     ended = process.sweep(home.stack) + orphans.sweep(f"{home.run / 'pods'}/")
     last = status.read(status_file(home))
-    for path in map(Path, last.litter if last else ()):
+    for path in [home.temporary, *map(Path, last.litter if last else ())]:
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from fieldpipe import logs
 from fieldpipe.errors import FieldpipeError
 from fieldpipe.local import logfiles, process
+from fieldpipe.local.home import Home
 from fieldpipe.local.process import Child, Command, StartFailed
 from fieldpipe.local.status import Identity, ServiceStatus, State
 from fieldpipe.local.steps import Job, Service, Step
@@ -26,12 +26,9 @@ class Supervisor:
     `changed` is called with all statuses after every change, from the thread that made it.
     """
 
-    def __init__(
-        self, steps: Sequence[Step], stack: str, log_folder: Path, changed: Callable[[tuple[ServiceStatus, ...]], None]
-    ) -> None:
+    def __init__(self, steps: Sequence[Step], home: Home, changed: Callable[[tuple[ServiceStatus, ...]], None]) -> None:
         self._steps = steps
-        self._stack = stack
-        self._log_folder = log_folder
+        self._home = home
         self._changed = changed
         self._stopping = threading.Event()
         self._news = threading.Condition()  # guards the two below
@@ -45,7 +42,7 @@ class Supervisor:
         for keeper in keepers:
             keeper.start()
         while not self._stopping.wait(HOUSEKEEPING_SECONDS):
-            logfiles.trim(self._log_folder)
+            logfiles.trim(self._home.logs)
         self._stop_in_order()
         for keeper in keepers:
             keeper.join()
@@ -100,7 +97,7 @@ class Supervisor:
         note = f"ended with exit code {code}"
         self._set(service.name, state=State.RESTARTING, process=None, restarts=before.restarts + 1, note=note)
         self._children[service.name].kill()
-        process.sweep(self._stack, service.name, seconds=0)
+        process.sweep(self._home.stack, service.name, seconds=0)
         if self._stopping.wait(seconds):
             return
         try:
@@ -122,11 +119,12 @@ class Supervisor:
         self._set(service.name, state=State.SERVING, since=time.time(), seconds=seconds)
 
     def _launch(self, step: Step, command: Command) -> Child:
-        environment = {**command.environment, process.SERVICE_MARK: step.name}
+        # TMPDIR: what a killed process leaves there goes with the stack.
+        environment = {**command.environment, process.SERVICE_MARK: step.name, "TMPDIR": str(self._home.temporary)}
         with self._news:  # stopping must find every child
             if self._stopping.is_set():
                 raise StartFailed("the stack is being stopped")
-            child = Child(replace(command, environment=environment), self._log_folder / f"{step.name}.log")
+            child = Child(replace(command, environment=environment), self._home.log(step.name))
             self._children[step.name] = child
         restarting = self._statuses[step.name].state is State.RESTARTING
         state = State.RESTARTING if restarting else State.STARTING
