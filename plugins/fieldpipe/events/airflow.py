@@ -27,6 +27,10 @@ class DagMissing(AirflowRefused):
     """Airflow knows no such DAG (yet)."""
 
 
+class RunIdTaken(AirflowRefused):
+    """Airflow has a run of this id that is about other objects: the ledger was restored from a backup."""
+
+
 @dataclass(frozen=True, slots=True)
 class DagStatus:
     """Whether a DAG can take runs."""
@@ -61,25 +65,33 @@ class AirflowClient:
         )
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
-        """Create a run; False: it existed already. Raises AirflowUnavailable, AirflowRefused, DagMissing."""
+        """Create a run; False: it existed already.
+
+        Raises AirflowUnavailable, AirflowRefused, DagMissing, RunIdTaken.
+        """
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         response = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         if response.status_code == httpx.codes.NOT_FOUND:
             raise DagMissing(f"Airflow has no DAG {dag_id}")
         if response.status_code == httpx.codes.CONFLICT:
             # It says that there is a conflict, not which: only the run itself proves that it is ours.
-            if self.run_state(dag_id, run_id) is None:
+            run = self._run(dag_id, run_id)
+            if run is None:
                 raise AirflowUnavailable(f"Airflow answered 409 for {run_id}, but has no such run")
+            if run.get("conf") != conf:
+                raise RunIdTaken(f"Airflow's run {run_id} is about other objects")
             return False
         _json(response)
         return True
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         """queued, running, success or failed; None: no such run. Raises AirflowUnavailable, AirflowRefused."""
+        run = self._run(dag_id, run_id)
+        return None if run is None else str(run["state"])
+
+    def _run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
         response = self._request("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
-        if response.status_code == httpx.codes.NOT_FOUND:
-            return None
-        return str(_json(response)["state"])
+        return None if response.status_code == httpx.codes.NOT_FOUND else _json(response)
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Send with a token; a token that is refused is renewed once."""

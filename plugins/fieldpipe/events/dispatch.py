@@ -1,7 +1,8 @@
 """The dispatcher: claims rows, sends runs to Airflow, watches them, closes them. See PROTOCOL in docs/protocol.md.
 
-One turn is: resolve events without ETag, admit what may start, then look at the runs that are due. The decisions
-themselves are pure (decisions.py), the database work is the ledger's (ledger.py).
+One turn is: look at the runs that are due, resolve events without ETag, admit what may start (last, so that it finds
+the places of the runs that have just ended). The decisions themselves are pure (decisions.py), the database work is
+the ledger's (ledger.py).
 """
 
 import random
@@ -13,7 +14,7 @@ from sqlalchemy import Engine
 from fieldpipe import logs
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import TransientError
-from fieldpipe.events.airflow import AirflowClient, AirflowRefused, AirflowUnavailable
+from fieldpipe.events.airflow import AirflowClient, AirflowRefused, AirflowUnavailable, RunIdTaken
 from fieldpipe.events.breaker import Breaker
 from fieldpipe.events.decisions import poll_delay, resend_delay
 from fieldpipe.events.gate import Gate
@@ -71,11 +72,11 @@ class Dispatcher:
 
     def step(self) -> None:
         """One turn. Raises LedgerUnavailable; trouble of Airflow and the store is dealt with here."""
+        for run in [] if self._breaker.is_open else self._ledger.lease_due(RUNS_PER_TURN):
+            self._advance(run)
         for name in self._routes.by_name:
             self._resolve(name)
             self._admit(name)
-        for run in [] if self._breaker.is_open else self._ledger.lease_due(RUNS_PER_TURN):
-            self._advance(run)
 
     def _resolve(self, route: str) -> None:
         if not self._ledger.demand(route).unresolved:
@@ -120,6 +121,10 @@ class Dispatcher:
     def _send(self, run: Run) -> None:
         try:
             created = self._airflow.trigger(run.dag_id, run.run_id, run.conf)
+        except RunIdTaken as error:
+            log.warning("run_id_taken", run=run.run_id, error=str(error))
+            self._ledger.abandon(run, str(error))
+            return
         except AirflowRefused as error:
             self._gate.hold(run.route, str(error))
             self._retry_later(run, error)

@@ -100,6 +100,12 @@ class Ledger:
         with transaction(self._engine) as connection:
             connection.execute(sql.SEND_AGAIN, self._me(run_id=run.run_id))
 
+    def abandon(self, run: Run, reason: str) -> None:
+        """The run cannot be sent under its id: its rows wait for another one."""
+        with transaction(self._engine) as connection:
+            if connection.execute(sql.ABANDON_RUN, self._me(run_id=run.run_id)).rowcount:
+                connection.execute(sql.ABANDON_ROWS, {"run_id": run.run_id, "reason": reason})
+
     def close(self, run: Run, reports: Mapping[int, Report], run_state: str) -> list[Verdict] | None:
         """Give every row of the run what the reports say; None: the lease is no longer ours, nothing was changed."""
         with transaction(self._engine) as connection:

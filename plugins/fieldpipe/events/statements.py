@@ -82,6 +82,18 @@ SEND_AGAIN = text(
     WHERE run_id = :run_id AND lease_owner = :owner AND state = 'dispatched'
     """
 )
+ABANDON_RUN = text(
+    """
+    UPDATE runs SET state = 'closed', airflow_state = 'taken', closed_at = now(), lease_owner = NULL
+    WHERE run_id = :run_id AND lease_owner = :owner AND state = 'claimed'
+    """
+)
+ABANDON_ROWS = text(
+    """
+    UPDATE objects SET state = 'received', reason = :reason, due_at = now() WHERE run_id = :run_id AND state = 'claimed'
+      AND id IN (SELECT object_id FROM run_members WHERE run_id = :run_id)
+    """
+)
 RELEASE = text("UPDATE runs SET lease_owner = NULL WHERE lease_owner = :owner AND state <> 'closed'")
 NEXT_DUE = text(
     """

@@ -30,7 +30,7 @@ class RunState(StrEnum):
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.UNRESOLVED: frozenset({State.RECEIVED, State.GONE}),
     State.RECEIVED: frozenset({State.CLAIMED}),
-    State.CLAIMED: frozenset({State.DISPATCHED}),
+    State.CLAIMED: frozenset({State.DISPATCHED, State.RECEIVED}),  # received: the run's id was taken
     State.DISPATCHED: frozenset({State.DONE, State.DEAD, State.GONE, State.SUPERSEDED, State.RECEIVED}),
     State.GONE: frozenset({State.RECEIVED, State.UNRESOLVED}),  # seen again
     State.SUPERSEDED: frozenset({State.RECEIVED}),  # seen again

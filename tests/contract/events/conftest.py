@@ -13,14 +13,20 @@ from tests.contract.events.world import DispatchWorld, LedgerWorld, WebhookProce
 from tests.servers import Postgres, Store
 
 
-@pytest.fixture
-def ledger(postgres: Postgres) -> Iterator[LedgerWorld]:
-    """An empty, migrated ledger of the test's own."""
+@pytest.fixture(scope="session")
+def session_ledger(postgres: Postgres) -> Iterator[LedgerWorld]:
     url = postgres.create_database()
     engine = database.connect(LedgerSettings(url=SecretStr(url)), process="test", connections=20)
     migrations.migrate(engine)
     yield LedgerWorld(engine, url)
     engine.dispose()
+
+
+@pytest.fixture
+def ledger(session_ledger: LedgerWorld) -> LedgerWorld:
+    """An empty, migrated ledger."""
+    session_ledger.execute("TRUNCATE objects, runs, run_members, history, rejected, route_status")
+    return session_ledger
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ class StubAirflow:
     def run(self, run_id: str) -> tuple[int, dict[str, Any]]:
         if run_id not in self.runs:
             return 404, {"detail": "not found"}
-        return 200, {"dag_run_id": run_id, "state": self.runs[run_id]}
+        return 200, {"dag_run_id": run_id, "state": self.runs[run_id], "conf": self.confs[run_id]}
 
     def trigger(self, dag_id: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer status and body; a status above 1000 means: do it, then misbehave."""

@@ -76,12 +76,12 @@ class DispatchWorld:
         routes = Routes([self.route.model_copy(update=route)], output_bucket=OUTPUT)
         return Dispatcher(
             engine=self.ledger.engine,
-            ledger=self.ledger.ledger(lease_seconds=lease_seconds, chance=lambda: 0.0),
+            ledger=self.ledger.ledger(lease_seconds=lease_seconds, chance=lambda: 1.0),
             airflow=AirflowClient(self.airflow.settings),
             store=self.store,
             routes=routes,
             output_bucket=OUTPUT,
-            chance=lambda: 0.0,
+            chance=lambda: 1.0,
         )
 
     def conf(self, run_id: str) -> list[dict[str, Any]]:

@@ -98,6 +98,13 @@ CREATE TABLE route_status (
 );
 """
 
+# Ids make run ids, and Airflow and the bucket remember those longer than a ledger may live. So a new ledger does not
+# count from 1: it starts at the milliseconds since 2026.
+_FIRST_ID = """
+SELECT setval(pg_get_serial_sequence('objects', 'id'),
+              (EXTRACT(EPOCH FROM now() - timestamptz '2026-01-01 00:00:00+00') * 1000)::bigint)
+"""
+
 # The state machine where nobody can forget it: other moves fail, every move gets its time and a line of history.
 _STATE_MACHINE = """
 CREATE FUNCTION objects_move() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -105,7 +112,7 @@ BEGIN
     IF (OLD.state || '>' || NEW.state) NOT IN (
         'unresolved>received', 'unresolved>gone',
         'received>claimed',
-        'claimed>dispatched',
+        'claimed>dispatched', 'claimed>received',
         'dispatched>done', 'dispatched>dead', 'dispatched>gone', 'dispatched>superseded', 'dispatched>received',
         'gone>received', 'gone>unresolved',
         'superseded>received',
@@ -127,4 +134,5 @@ FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION object
 
 def upgrade() -> None:
     op.execute(_TABLES)
+    op.execute(_FIRST_ID)
     op.execute(_STATE_MACHINE)
