@@ -7,10 +7,12 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def eventually(find: Callable[[], Value | None], seconds: float = 10.0) -> Value:
-    """The first value that is true, asked for again and again; fails when the time is up."""
+def eventually(
+    find: Callable[[], Value | None], seconds: float = 10.0, state: Callable[[], object] | None = None
+) -> Value:
+    """The first value that is true, asked for again and again; fails when the time is up, with what `state` says."""
     deadline = time.monotonic() + seconds
     while not (value := find()):
-        assert time.monotonic() < deadline, "it did not come true in time"
+        assert time.monotonic() < deadline, f"it did not come true in time\n{state() if state else ''}"
         time.sleep(0.01)
     return value

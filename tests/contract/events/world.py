@@ -161,6 +161,12 @@ class WebhookProcess:
         self.http = httpx.Client(base_url=self.base, timeout=20, trust_env=False)
         self._child: Child | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the master; the workers are its children."""
+        assert self._child is not None, "it was not started"
+        return self._child.pid
+
     def start(self) -> "WebhookProcess":
         arguments = (sys.executable, "-m", "gunicorn", "-c", "webhook/gunicorn.conf.py", "webhook.wsgi:app")
         self._child = Child(Command(arguments, ROOT, self.environment, signal.SIGTERM), self.log)
