@@ -30,9 +30,7 @@ def create_app(receiver: Receiver, access: Access, metrics: Metrics) -> Flask:
     """Build the application from its parts."""
     app = Flask("webhook", static_folder=None)
     app.add_url_rule(EVENT_PATH, view_func=_event_view(receiver, access, metrics), methods=["POST", "HEAD"])
-    app.add_url_rule(
-        "/", "index", lambda: {"service": SERVICE, "endpoints": [str(r) for r in app.url_map.iter_rules()]}
-    )
+    app.add_url_rule("/", "index", lambda: {"service": SERVICE, "endpoints": ENDPOINTS})
     app.add_url_rule("/health", "health", lambda: {"status": "healthy", "service": SERVICE})
     app.add_url_rule("/ready", "ready", lambda: _ready(receiver))
     app.add_url_rule("/metrics", "metrics", lambda: Response(metrics.render(), content_type=CONTENT_TYPE_LATEST))

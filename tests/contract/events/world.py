@@ -158,7 +158,7 @@ class WebhookProcess:
             "WEBHOOK_URL": self.url,
             **environment,
         }
-        self.http = httpx.Client(base_url=self.base, timeout=20, trust_env=False)
+        self.http = httpx.Client()
         self._child: Child | None = None
 
     @property
@@ -169,11 +169,13 @@ class WebhookProcess:
 
     def start(self) -> "WebhookProcess":
         arguments = (sys.executable, "-m", "gunicorn", "-c", "webhook/gunicorn.conf.py", "webhook.wsgi:app")
+        self.http = httpx.Client(base_url=self.base, timeout=20, trust_env=False)
         self._child = Child(Command(arguments, ROOT, self.environment, signal.SIGTERM), self.log)
         eventually(self._alive, seconds=20)
         return self
 
     def stop(self) -> None:
+        self.http.close()  # else it lingers for the next request of our connection
         if self._child is not None:
             self._child.stop()
 
