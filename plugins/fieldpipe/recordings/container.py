@@ -22,8 +22,9 @@ from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.records import RecordDamaged, Schema, Topic, parse_channel, parse_schema
 from fieldpipe.recordings.summary import MAGIC, Summary, read_summary
 
-MAX_MESSAGE = 256 * 1024 * 1024  # bytes
+MAX_MESSAGE = 128 * 1024 * 1024  # bytes
 MAX_DEFINITION = 16 * 1024 * 1024  # bytes of a schema or channel
+MAX_DEFINITIONS = 64 * 1024 * 1024  # bytes of all schemas and channels
 _HEADER = struct.Struct("<BQ")  # opcode, length of the body
 _MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time, publish time
 
@@ -59,6 +60,7 @@ class Container:
         self._channels: dict[int, ChannelRecord] = dict(self._summary.channels)
         self._topics: dict[int, Topic] = {}
         self._skipped: dict[str, int] = {}
+        self._defined = 0  # bytes of definitions
 
     def messages(self) -> Iterator[Message]:
         """Every message that can be read, in file order."""
@@ -135,17 +137,27 @@ class Container:
 
     def _define(self, opcode: int, body: bytes, position: int) -> None:
         try:
-            if opcode == Opcode.SCHEMA:
-                schema_id, schema = parse_schema(body)
-                self._schemas[schema_id] = schema
-                return
-            channel = parse_channel(body)
+            is_new = self._define_schema(body) if opcode == Opcode.SCHEMA else self._define_channel(body)
         except RecordDamaged as error:
             self._notes.error(f"byte {position}: {error}")
             return
-        if self._channels.get(channel.id) != channel:
+        self._defined += len(body) if is_new else 0
+        if self._defined > MAX_DEFINITIONS:
+            raise PermanentError(f"too_many_schemas: more than {MAX_DEFINITIONS} bytes of schemas and channels")
+
+    def _define_schema(self, body: bytes) -> bool:
+        schema_id, schema = parse_schema(body)
+        is_new = self._schemas.get(schema_id) != schema
+        self._schemas[schema_id] = schema
+        return is_new
+
+    def _define_channel(self, body: bytes) -> bool:
+        channel = parse_channel(body)
+        is_new = self._channels.get(channel.id) != channel
+        if is_new:
             self._channels[channel.id] = channel
             self._topics.pop(channel.id, None)
+        return is_new
 
     def _topic(self, channel_id: int) -> Topic:
         if channel_id not in self._topics:

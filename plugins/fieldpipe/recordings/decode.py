@@ -1,81 +1,39 @@
 """The readable executor of plans: a CDR payload -> the cells of its row.
 
-CDR (OMG DDS-XTypes 1.3, section 7.4): a header of four bytes names byte order and version, values are aligned to their
-size counted from behind it; XCDR2 aligns to four bytes at most and writes a size before collections whose elements are
-not primitive. Every instruction becomes a closure once per header; running a plan is calling them in order.
+A plan's instructions become closures once per kind of header (`steps.py`); running it is calling them in order.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
-from fieldpipe.errors import FieldpipeError
-from fieldpipe.recordings.cells import float32_text, json_floats, json_string, quoted
-from fieldpipe.recordings.plan import WIDTHS, Instruction, Op, Plan
-from fieldpipe.recordings.typetree import Kind
+from fieldpipe.recordings.cdr import ENCODINGS, HEADER_SIZE
+from fieldpipe.recordings.plan import Plan
+from fieldpipe.recordings.steps import DecodeError, Found, Linker, Step
 
-HEADER_SIZE = 4
+__all__ = ["CdrDecoder", "DecodeError"]
+
 MAX_PADDING = 7  # bytes that may follow the last value
-
-Step = Callable[[bytes, int, list[str]], int]
-"""Reads at a position of the payload, appends what it read to the list, returns where it stopped."""
-
-
-class DecodeError(FieldpipeError):
-    """A payload is not what its schema says."""
-
-
-class RowDecoder(Protocol):
-    """Turns payloads of one schema into rows. `escaped` counts texts so far whose bytes were not valid."""
-
-    columns: tuple[str, ...]
-    escaped: int
-
-    def cells(self, payload: bytes) -> list[str]:
-        """One CSV cell per column, quoted where necessary. Raises DecodeError."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoding:
-    order: str  # of struct: < or >
-    widest: int  # alignment of values of eight bytes
-    delimiters: bool
-
-
-_XCDR1 = {0x00: _Encoding(">", 8, False), 0x01: _Encoding("<", 8, False)}
-_XCDR2_BIG, _XCDR2_LITTLE = _Encoding(">", 4, True), _Encoding("<", 4, True)
-# XTypes 1.3 numbers plain XCDR2 0x06 and 0x07; 0x10 and 0x11 are what older implementations write
-_ENCODINGS = _XCDR1 | {0x06: _XCDR2_BIG, 0x07: _XCDR2_LITTLE, 0x10: _XCDR2_BIG, 0x11: _XCDR2_LITTLE}
-
-_CODES = {
-    Kind.BOOL: "?",
-    Kind.INT8: "b",
-    Kind.UINT8: "B",
-    Kind.INT16: "h",
-    Kind.UINT16: "H",
-    Kind.INT32: "i",
-    Kind.UINT32: "I",
-    Kind.INT64: "q",
-    Kind.UINT64: "Q",
-    Kind.FLOAT32: "f",
-    Kind.FLOAT64: "d",
-    Kind.TIME: "iI",
-}
 
 
 class CdrDecoder:
-    """Runs a plan. `binary` is the last payload's BYTES, if its plan has such an instruction."""
+    """Runs a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.columns = plan.columns
-        self.escaped = 0
-        self.binary = b""
         self._plan = plan
+        self._found = Found()
         self._steps: dict[int, list[Step]] = {}
+
+    @property
+    def escaped(self) -> int:
+        """How many texts so far held bytes that were not valid."""
+        return self._found.escaped
+
+    @property
+    def binary(self) -> bytes:
+        """The BYTES of the last payload, if the plan has such an instruction."""
+        return self._found.binary
 
     def cells(self, payload: bytes) -> list[str]:
         """One CSV cell per column. Raises DecodeError unless the payload is consumed exactly."""
@@ -95,235 +53,8 @@ class CdrDecoder:
         return cells
 
     def _prepare(self, first: int, second: int) -> list[Step]:
-        encoding = _ENCODINGS.get(second)
+        encoding = ENCODINGS.get(second)
         if first != 0 or encoding is None:
             raise DecodeError(f"CDR encapsulation {first:#04x} {second:#04x} is not supported")
-        self._steps[second] = _Linker(encoding, self).cells(self._plan.program)
+        self._steps[second] = Linker(encoding, self._found).cells(self._plan.program)
         return self._steps[second]
-
-
-class _Linker:
-    """Makes the closures for one byte order and version."""
-
-    def __init__(self, encoding: _Encoding, owner: CdrDecoder) -> None:
-        self._order = encoding.order
-        self._widest = encoding.widest
-        self._delimiters = encoding.delimiters
-        self._owner = owner
-        self._u32 = struct.Struct(encoding.order + "I").unpack_from
-
-    def cells(self, program: tuple[Instruction, ...]) -> list[Step]:
-        """Steps of the top level, each of which appends cells."""
-        return [self._step(i, in_json=False) for i in program if i.op is not Op.DELIMITER or self._delimiters]
-
-    def _pieces(self, program: tuple[Instruction, ...]) -> list[Step]:
-        """Steps inside a list, each of which appends pieces of JSON."""
-        return [self._step(i, in_json=True) for i in program if i.op is not Op.DELIMITER or self._delimiters]
-
-    def _step(self, instruction: Instruction, *, in_json: bool) -> Step:
-        match instruction.op:
-            case Op.VALUES:
-                return self._values(instruction, in_json)
-            case Op.TEXT:
-                return self._text(instruction, json_string if in_json else quoted)
-            case Op.LIST:
-                return self._list(instruction) if in_json else _as_cell(self._list(instruction))
-            case Op.LITERAL:
-                return _literal(instruction.text)
-            case Op.DUMMY:
-                return lambda _payload, position, _out: position + 1
-            case Op.DELIMITER:
-                return lambda _payload, position, _out: position + (-position & 3) + 4
-            case Op.BYTES:
-                return self._bytes()
-
-    def _values(self, instruction: Instruction, in_json: bool) -> Step:
-        kind, count = _fixed(instruction)
-        size, mask = WIDTHS[kind] * count, self._alignment(kind) - 1
-        unpack = struct.Struct(self._order + _format(kind, count)).unpack_from
-        texts = _TEXTS.get(kind, _plain)
-        is_float = in_json and kind in (Kind.FLOAT32, Kind.FLOAT64)
-
-        def values(payload: bytes, position: int, out: list[str]) -> int:
-            position += (HEADER_SIZE - position) & mask
-            out += texts(unpack(payload, position))
-            return position + size
-
-        def json_values(payload: bytes, position: int, out: list[str]) -> int:
-            position += (HEADER_SIZE - position) & mask
-            out.append(json_floats(texts(unpack(payload, position))))
-            return position + size
-
-        return json_values if is_float else values
-
-    def _list(self, instruction: Instruction) -> Step:
-        """Appends one JSON array."""
-        body = instruction.body
-        if len(body) == 1 and body[0].op is Op.VALUES:
-            return self._list_of_values(instruction, body[0])
-        steps = self._pieces(body)
-        length_of = self._length(instruction)
-
-        def elements(payload: bytes, position: int, out: list[str]) -> int:
-            count, position = length_of(payload, position)
-            out.append("[")
-            for index in range(count):
-                if index:
-                    out.append(",")
-                for step in steps:
-                    position = step(payload, position, out)
-            out.append("]")
-            return position
-
-        return elements
-
-    def _list_of_values(self, instruction: Instruction, element: Instruction) -> Step:
-        kind, _ = _fixed(element)
-        width, mask = WIDTHS[kind], self._alignment(kind) - 1
-        order, texts = self._order, _TEXTS.get(kind, _plain)
-        length_of = self._length(instruction)
-
-        def elements(payload: bytes, position: int, out: list[str]) -> int:
-            count, position = length_of(payload, position)
-            if not count:
-                out.append("[]")
-                return position
-            position += (HEADER_SIZE - position) & mask
-            values = struct.unpack_from(order + _format(kind, count), payload, position)
-            out.append(f"[{json_floats(texts(values))}]")
-            return position + count * width
-
-        return elements
-
-    def _length(self, instruction: Instruction) -> Callable[[bytes, int], tuple[int, int]]:
-        """Finds the number of elements and where they start; refuses what the payload cannot hold."""
-        fixed, bound, least, read_u32 = instruction.count, instruction.bound, instruction.least, self._u32
-
-        def length(payload: bytes, position: int) -> tuple[int, int]:
-            count = fixed
-            if count is None:
-                position += -position & 3
-                (count,) = read_u32(payload, position)
-                position += 4
-                if bound is not None and count > bound:
-                    raise DecodeError(f"a list of {count} elements where the schema allows {bound}")
-            if count * least > len(payload) - position:
-                raise DecodeError(f"a list of {count} elements does not fit into the payload")
-            return count, position
-
-        return length
-
-    def _text(self, instruction: Instruction, written: Callable[[str], str]) -> Step:
-        read = self._wide_string if instruction.kind is Kind.WSTRING else self._string
-        count = instruction.count or 0
-
-        def text(payload: bytes, position: int, out: list[str]) -> int:
-            for _ in range(count):
-                value, position = read(payload, position)
-                out.append(written(value))
-            return position
-
-        return text
-
-    def _string(self, payload: bytes, position: int) -> tuple[str, int]:
-        """A uint32 of bytes, the final zero included, then UTF-8; some writers give an empty string no zero."""
-        position += -position & 3
-        (size,) = self._u32(payload, position)
-        position += 4
-        if not size:
-            return "", position
-        end = position + size
-        if end > len(payload) or payload[end - 1]:
-            raise DecodeError(f"a string of {size} bytes does not end where it should")
-        content = payload[position : end - 1]
-        try:
-            return content.decode(), end
-        except UnicodeDecodeError:
-            self._owner.escaped += 1
-            return content.decode(errors="backslashreplace"), end
-
-    def _wide_string(self, payload: bytes, position: int) -> tuple[str, int]:
-        """XCDR1: a uint32 of characters, four bytes each; XCDR2: a uint32 of bytes, then UTF-16. No final zero."""
-        position += -position & 3
-        (size,) = self._u32(payload, position)
-        position += 4
-        width = 2 if self._delimiters else 4
-        count, odd = divmod(size, 2) if self._delimiters else (size, 0)
-        end = position + count * width
-        if odd or end > len(payload):
-            raise DecodeError(f"a wide string of {count} characters does not fit into the payload")
-        units = struct.unpack_from(f"{self._order}{count}{'H' if width == 2 else 'I'}", payload, position)
-        if any(unit > 0x10FFFF for unit in units):
-            raise DecodeError("a wide string holds what is no character")
-        # two halves of a pair may stand in units of their own, whatever the width
-        pairs = "".join(map(chr, units)).encode("utf-16-le", "surrogatepass")
-        try:
-            return pairs.decode("utf-16-le"), end
-        except UnicodeDecodeError:
-            self._owner.escaped += 1
-            return pairs.decode("utf-16-le", "backslashreplace"), end
-
-    def _bytes(self) -> Step:
-        length_of = self._length(Instruction(Op.LIST, count=None))
-
-        def binary(payload: bytes, position: int, out: list[str]) -> int:
-            count, position = length_of(payload, position)
-            self._owner.binary = payload[position : position + count]
-            out.append("")
-            return position + count
-
-        return binary
-
-    def _alignment(self, kind: Kind) -> int:
-        return 4 if kind is Kind.TIME else min(WIDTHS[kind], self._widest)
-
-
-def _as_cell(pieces: Step) -> Step:
-    def cell(payload: bytes, position: int, out: list[str]) -> int:
-        made: list[str] = []
-        position = pieces(payload, position, made)
-        out.append(quoted("".join(made)))
-        return position
-
-    return cell
-
-
-def _literal(text: str) -> Step:
-    def literal(_payload: bytes, position: int, out: list[str]) -> int:
-        out.append(text)
-        return position
-
-    return literal
-
-
-def _plain(values: tuple[int | float, ...]) -> list[str]:
-    return list(map(repr, values))
-
-
-def _booleans(values: tuple[bool, ...]) -> list[str]:
-    return ["true" if value else "false" for value in values]
-
-
-def _float32s(values: tuple[float, ...]) -> list[str]:
-    return list(map(float32_text, values))
-
-
-def _times(values: tuple[int, ...]) -> list[str]:
-    return [repr(seconds * 1_000_000_000 + rest) for seconds, rest in zip(values[::2], values[1::2], strict=True)]
-
-
-_TEXTS: dict[Kind, Callable[..., list[str]]] = {
-    Kind.BOOL: _booleans,
-    Kind.FLOAT32: _float32s,
-    Kind.TIME: _times,
-}
-
-
-def _fixed(instruction: Instruction) -> tuple[Kind, int]:
-    assert instruction.kind is not None
-    assert instruction.count is not None
-    return instruction.kind, instruction.count
-
-
-def _format(kind: Kind, count: int) -> str:
-    return _CODES[kind] * count if kind is Kind.TIME else f"{count}{_CODES[kind]}"

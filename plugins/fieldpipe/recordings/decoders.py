@@ -10,6 +10,8 @@ from fieldpipe.recordings.records import Schema, Topic
 from fieldpipe.recordings.ros2msg import parse
 from fieldpipe.recordings.typetree import SchemaError
 
+MAX_TEXT = 1024 * 1024  # bytes of a schema; real ones have a few thousand
+
 Decoder = CdrDecoder | JsonDecoder
 
 
@@ -21,10 +23,10 @@ def decoder_for(topic: Topic) -> Decoder:
     match topic.encoding, schema.encoding if schema else "":
         case "cdr", "ros2msg":
             assert schema is not None
-            return _ros2(schema)
+            return _ros2(_bounded(schema))
         case "json", "jsonschema":
             assert schema is not None
-            return JsonDecoder(schema.data)
+            return JsonDecoder(_bounded(schema).data)
         case "json", "":
             return JsonDecoder()
         case encoding, language:
@@ -35,6 +37,12 @@ def picture_kind(topic: Topic) -> str | None:
     """`compressed` or `raw` for topics of pictures."""
     name = topic.schema.name.replace("/msg/", "/") if topic.schema and topic.encoding == "cdr" else ""
     return "compressed" if name in images.COMPRESSED else "raw" if name in images.RAW else None
+
+
+def _bounded(schema: Schema) -> Schema:
+    if len(schema.data) > MAX_TEXT:
+        raise SchemaError(f"the schema has {len(schema.data)} bytes, more than the {MAX_TEXT} that are accepted")
+    return schema
 
 
 def _ros2(schema: Schema) -> CdrDecoder:

@@ -6,22 +6,10 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from fieldpipe.recordings.cdr import CODES
 from fieldpipe.recordings.plan import WIDTHS
 from fieldpipe.recordings.typetree import TEXT_KINDS, Array, Kind, Scalar, Sequence, Struct, Type
 
-_CODES = {
-    Kind.BOOL: "?",
-    Kind.INT8: "b",
-    Kind.UINT8: "B",
-    Kind.INT16: "h",
-    Kind.UINT16: "H",
-    Kind.INT32: "i",
-    Kind.UINT32: "I",
-    Kind.INT64: "q",
-    Kind.UINT64: "Q",
-    Kind.FLOAT32: "f",
-    Kind.FLOAT64: "d",
-}
 _HEADERS = {
     (False, False): b"\0\0\0\0",
     (False, True): b"\0\1\0\0",
@@ -63,8 +51,11 @@ class _Encoder:
         start = len(self.content)
         if isinstance(type_, Sequence):
             self._scalar(Kind.UINT32, len(value))
-        for item in value:
-            self.write(element, item)
+        if isinstance(value, bytes):
+            self.content += value
+        else:
+            for item in value:
+                self.write(element, item)
         if delimited:
             self.content[start - 4 : start] = struct.pack(self._order + "I", len(self.content) - start)
 
@@ -80,7 +71,7 @@ class _Encoder:
             self.content += struct.pack(self._order + "iI", *divmod(value, 1_000_000_000))
         else:
             self._align(min(WIDTHS[kind], 4 if self._xcdr2 else 8))
-            self.content += struct.pack(self._order + _CODES[kind], value)
+            self.content += struct.pack(self._order + CODES[kind], value)
 
     def _wide(self, text: str) -> None:
         units = struct.unpack(f"<{len(text.encode('utf-16-le')) // 2}H", text.encode("utf-16-le"))

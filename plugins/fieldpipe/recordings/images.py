@@ -46,6 +46,7 @@ class Pictures:
         self.folder = folder
         self.name = name
         self._raw = raw
+        self._repeated: dict[str, int] = {}  # how often a name was wanted, of those wanted more than once
         folder.mkdir()
 
     def store(self, log_time: int, sequence: int, content: bytes, fields: Mapping[str, str]) -> tuple[str, str, str]:
@@ -57,10 +58,10 @@ class Pictures:
 
     def _write(self, stem: str, suffix: str, content: bytes) -> str:
         """Many recorders leave the sequence 0: a second picture of the same time gets a number."""
-        name, again = f"{stem}.{suffix}", 1
+        name = f"{stem}.{suffix}"
         while (self.folder / name).exists():
-            again += 1
-            name = f"{stem}_{again}.{suffix}"
+            self._repeated[stem] = self._repeated.get(stem, 1) + 1
+            name = f"{stem}_{self._repeated[stem]}.{suffix}"
         (self.folder / name).write_bytes(content)
         return name
 
@@ -73,8 +74,11 @@ def _suffix(content: bytes) -> str:
 
 def _encoded(content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
     """A raw picture as PNG, or unchanged if it is not what its fields say or PNG has no such thing."""
-    width, height, step = (int(fields[name]) for name in ("width", "height", "step"))
-    if fields["encoding"] not in _PNG or not width or not height:
+    try:
+        width, height, step = (int(fields[name]) for name in ("width", "height", "step"))
+    except (KeyError, ValueError):  # the schema has the name of an image and is none
+        return "bin", content
+    if fields.get("encoding") not in _PNG or not width or not height:
         return "bin", content
     bits, colour, blue_first = _PNG[fields["encoding"]]
     line = width * _CHANNELS[colour] * bits // 8
@@ -84,7 +88,7 @@ def _encoded(content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
     if blue_first:
         channels = _CHANNELS[colour]
         pixels[0::channels], pixels[2::channels] = pixels[2::channels], pixels[0::channels]
-    if bits == 16 and fields["is_bigendian"] == "0":
+    if bits == 16 and fields.get("is_bigendian") == "0":
         pixels[0::2], pixels[1::2] = pixels[1::2], pixels[0::2]
     return "png", _png(width, height, bits, colour, pixels)
 

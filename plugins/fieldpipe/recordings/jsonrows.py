@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fieldpipe.recordings.cells import json_value, quoted
-from fieldpipe.recordings.decode import DecodeError
 from fieldpipe.recordings.plan import MAX_COLUMNS
+from fieldpipe.recordings.steps import DecodeError
 from fieldpipe.recordings.typetree import MAX_DEPTH, SchemaError
 
 COLUMN = "json"  # of a topic without a schema
@@ -44,6 +44,12 @@ class JsonDecoder:
     def cells(self, payload: bytes) -> list[str]:
         """One CSV cell per column; a member that is missing or null is an empty cell. Raises DecodeError."""
         self.has_more = False
+        try:
+            return self._cells(payload)
+        except (ValueError, RecursionError) as error:  # not JSON, or numbers and nesting that nobody can print
+            raise DecodeError(f"the message is not JSON: {error}") from error
+
+    def _cells(self, payload: bytes) -> list[str]:
         message = self._parse(payload)
         if self._shape is None:
             return [quoted(json_value(message))]
@@ -58,10 +64,7 @@ class JsonDecoder:
         if not text.isascii() and _BAD_BYTE.search(text):
             self.escaped += 1
             text = _BAD_BYTE.sub(lambda bad: f"\\\\x{ord(bad[0]) - 0xDC00:02x}", text)
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DecodeError(f"the message is not JSON: {error}") from error
+        return json.loads(text)
 
     def _read(self, shape: _Object, value: dict[str, Any], cells: list[str]) -> None:
         self.has_more |= not value.keys() <= shape.members.keys()

@@ -27,12 +27,14 @@ def sort_by_log_time(table: Path) -> None:
 
 def _rows(file: Iterable[bytes]) -> Iterator[bytes]:
     """Records of a CSV file: a line goes on as long as a quote is open."""
-    record = b""
+    lines: list[bytes] = []
+    is_open = False
     for line in file:
-        record += line
-        if record.count(b'"') % 2 == 0:
-            yield record
-            record = b""
+        lines.append(line)
+        is_open ^= line.count(b'"') % 2 == 1
+        if not is_open:
+            yield b"".join(lines)
+            lines.clear()
 
 
 def _sorted_runs(rows: Iterator[bytes]) -> Iterator[list[bytes]]:

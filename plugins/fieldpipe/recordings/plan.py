@@ -15,7 +15,7 @@ from itertools import chain
 from fieldpipe.recordings.typetree import TEXT_KINDS, Array, Kind, Scalar, SchemaError, Sequence, Struct, Type
 
 MAX_COLUMNS = 4096
-MAX_INSTRUCTIONS = 65_536
+MAX_INSTRUCTIONS = 16_384
 MAX_FLAT_ARRAY = 64  # elements of a fixed array that become columns of their own
 
 WIDTHS = {

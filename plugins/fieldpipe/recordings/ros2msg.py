@@ -70,6 +70,9 @@ class _Resolver:
     def __init__(self, definitions: dict[str, str]) -> None:
         self._definitions = definitions
         self._structs: dict[str, Struct] = {}
+        self._by_bare_name: dict[str, list[str]] = {}
+        for name in definitions:
+            self._by_bare_name.setdefault(name.rpartition("/")[2], []).append(name)
 
     def struct(self, name: str, parents: tuple[str, ...]) -> Struct:
         if name in parents or len(parents) >= MAX_DEPTH:
@@ -109,7 +112,7 @@ class _Resolver:
         short = _short(name) if "/" in name else f"{package}/{name}"
         if short in self._definitions:
             return short
-        same = [known for known in self._definitions if known.rpartition("/")[2] == name]
+        same = self._by_bare_name.get(name, [])
         if len(same) != 1:
             raise SchemaError(f"the definition of {short} is missing")
         return same[0]

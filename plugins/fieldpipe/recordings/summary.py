@@ -14,7 +14,7 @@ from mcap.records import Channel as ChannelRecord
 from fieldpipe.recordings.records import RecordDamaged, Schema, parse_channel, parse_schema
 
 MAGIC = b"\x89MCAP0\r\n"
-MAX_SUMMARY = 256 * 1024 * 1024  # bytes; a larger one is not used
+MAX_SUMMARY = 64 * 1024 * 1024  # bytes; a larger one is not used
 _HEADER = struct.Struct("<BQ")
 _FOOTER = struct.Struct("<BQQQI")  # opcode, length, start of the summary, start of its offsets, CRC
 _CHUNK_INDEX = struct.Struct("<QQQ")  # first time, last time, where the chunk's record starts

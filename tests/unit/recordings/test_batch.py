@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,6 +28,8 @@ from fieldpipe.handover import (
     result_prefix,
 )
 from fieldpipe.recordings.batch import Run, convert_batch
+from fieldpipe.recordings.convert import Source
+from fieldpipe.recordings.publish import update_latest
 from fieldpipe.store import ObjectNotFound, ObjectStore
 from tests.builders import csv_recording, robot_recording, small_recording
 from tests.servers import Store
@@ -202,6 +205,42 @@ def test_the_latest_is_the_newest_source_whatever_finishes_last(room: Room) -> N
         room.latest(old)
     room.convert(new, attempt=2)
     assert room.latest(new) == new.etag
+
+
+def test_of_sources_that_finish_in_any_order_the_newest_is_the_latest(room: Room) -> None:
+    key = f"{room.folder}/order.mcap"
+    moments = [datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in (3, 1, 7, 5, 2, 6, 4, 0)]
+    sources = [Source(RAW, key, f"etag{moment.second}", 1, moment) for moment in moments]
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        won = list(pool.map(lambda source: update_latest(room.client, PROCESSED, f"m-{source.etag}", source), sources))
+
+    latest = json.loads(room.read(latest_key(key)))
+    assert (latest["manifest"], latest["etag"], latest["modified"]) == (
+        "m-etag7",
+        "etag7",
+        "2026-01-01T00:00:07.000000Z",
+    )
+    assert won[moments.index(max(moments))]
+    assert not update_latest(room.client, PROCESSED, "m-etag1", sources[1])
+
+
+def test_of_two_versions_of_one_second_the_one_that_is_there_is_the_latest(room: Room) -> None:
+    now = room.put("second.mcap", b"there now")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    before, after = (Source(RAW, now.key, etag or "", 1, moment) for etag in ("overwritten", now.etag))
+
+    assert update_latest(room.client, PROCESSED, "m-before", before)
+    assert update_latest(room.client, PROCESSED, "m-after", after)
+    assert not update_latest(room.client, PROCESSED, "m-before", before)
+    assert room.latest(now) == now.etag
+
+
+def test_a_latest_that_is_broken_is_replaced(room: Room) -> None:
+    source = Source(RAW, f"{room.folder}/broken.mcap", "etag", 1, datetime(2026, 1, 1, tzinfo=UTC))
+    room.client.put(PROCESSED, latest_key(source.key), b"half a f")
+
+    assert update_latest(room.client, PROCESSED, "m", source)
 
 
 @pytest.mark.parametrize(

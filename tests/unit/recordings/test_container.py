@@ -15,7 +15,7 @@ from mcap.opcode import Opcode
 from mcap.writer import CompressionType
 
 from fieldpipe.errors import PermanentError
-from fieldpipe.recordings import chunks
+from fieldpipe.recordings import chunks, container
 from fieldpipe.recordings.container import Container, NotMcap
 from fieldpipe.recordings.notes import Notes
 from tests.builders import Channel, mcap, robot_recording, ros2, sent
@@ -310,6 +310,17 @@ def test_a_channel_whose_schema_is_missing_says_so(tmp_path: Path) -> None:
     (found,) = Container(io.BytesIO(MAGIC + channel + message(0)), tmp_path, Notes()).messages()
 
     assert found.topic.defect == "the file does not hold its schema 9"
+
+
+def test_more_definitions_than_memory_should_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "MAX_DEFINITIONS", 10_000)
+    schemas = [
+        record(0x03, struct.pack("<H", n) + text("a/B") + text("ros2msg") + text("x" * 1000)) for n in range(1, 12)
+    ]
+
+    with pytest.raises(PermanentError, match="too_many_schemas"):
+        read(MAGIC + b"".join(schemas), tmp_path)
+    assert read(MAGIC + schemas[0] * 100 + definitions() + message(0), tmp_path)[0] == [0]
 
 
 def test_attachments_and_metadata_are_counted(tmp_path: Path) -> None:

@@ -173,6 +173,15 @@ def test_longer_arrays_and_lists_of_structs_are_one_cell_of_json() -> None:
     }
 
 
+def test_long_lists_of_bytes_are_written_whole() -> None:
+    data = bytes(range(256)) * 8200  # more than two blocks
+
+    (cell,) = cells("uint8[] data", {"data": data}).values()
+
+    assert cell == '"[' + ",".join(map(str, data)) + ']"'
+    assert cells("uint8[] data", {"data": b""}) == {"data": "[]"}
+
+
 def test_structs_become_dotted_paths() -> None:
     inner = "\n========\nMSG: test_msgs/Inner\nDeep at\nint32 y\n========\nMSG: test_msgs/Deep\nint32 x"
     definition = "Inner pose\nint32 last" + inner

@@ -96,6 +96,14 @@ def test_what_is_not_json_is_an_error(payload: bytes) -> None:
         JsonDecoder().cells(payload)
 
 
+@pytest.mark.parametrize("seconds", ["9" * 4299, "9" * 5000])
+def test_numbers_that_nobody_can_print_are_an_error(seconds: str) -> None:
+    time = {"properties": {"sec": {}, "nsec": {}}}
+
+    with pytest.raises(DecodeError, match="limit"):
+        JsonDecoder(schema(at=time)).cells(f'{{"at": {{"sec": {seconds}, "nsec": 1}}}}'.encode())
+
+
 @pytest.mark.parametrize("payload", [b"[1]", b'"text"', b'{"at": 5}'])
 def test_a_message_of_another_shape_is_an_error(payload: bytes) -> None:
     with pytest.raises(DecodeError, match="object"):

@@ -154,7 +154,7 @@ def unquoted(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_any_message_is_read_as_the_official_library_reads_it(data: st.DataObject) -> None:
     fields = data.draw(st.lists(types(), min_size=1, max_size=6))
@@ -171,7 +171,7 @@ def test_any_message_is_read_as_the_official_library_reads_it(data: st.DataObjec
     assert without_nan_bits(encode(root, value)) == without_nan_bits(payload)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_byte_order_and_version_change_nothing_but_the_bytes(data: st.DataObject) -> None:
     fields = data.draw(st.lists(types(), min_size=1, max_size=5))
