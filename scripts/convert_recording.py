@@ -42,6 +42,8 @@ def convert_work() -> int:
     missing = [name for name in (WORK_VARIABLE, RUN_VARIABLE, TRY_VARIABLE) if not os.environ.get(name)]
     if missing:
         raise ConfigurationError(f"--batch needs {', '.join(missing)} in the environment")
+    if not os.environ[TRY_VARIABLE].isdecimal():
+        raise ConfigurationError(f"{TRY_VARIABLE} is the number of the task's try, such as 1")
     store, buckets = read(StoreSettings, BucketSettings)
     items = decode_work(os.environ[WORK_VARIABLE])
     run = Run(
