@@ -7,13 +7,14 @@ from typing import Any
 from fieldpipe.events.queries import Backlog
 
 _WIDTHS = {"key": 48, "reason": 40, "sha256": 12}
+_HEADINGS = {"state_at": "since"}
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """The columns of the rows, aligned; times as ages, long texts cut in the middle."""
     cells = [[_cell(column, row.get(column)) for column in columns] for row in rows]
-    lines = [[column.removesuffix("_at") for column in columns], *cells]
+    lines = [[_HEADINGS.get(column, column.removesuffix("_at")) for column in columns], *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     padded = (zip(line, widths, strict=True) for line in lines)
     return "\n".join("  ".join(f"{text:<{width}}" for text, width in line).rstrip() for line in padded)

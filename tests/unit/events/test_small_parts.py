@@ -74,7 +74,7 @@ def test_table_aligns_cuts_and_tells_ages():
     moment = datetime.now(UTC) - timedelta(seconds=90)
     rows = [{"id": 1, "key": "a" * 60, "state_at": moment}, {"id": 1000, "key": None, "state_at": moment}]
     assert table(rows, ["id", "key", "state_at"]).splitlines() == [
-        "id    key                                               state",
+        "id    key                                               since",
         f"1     {'a' * 24}…{'a' * 23}  1m 30s",
         "1000                                                    1m 30s",
     ]

@@ -1,0 +1,108 @@
+"""Events from a real MinIO: its notifications, its queue, its rules."""
+
+import json
+
+import pytest
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import VersioningConfig
+
+from fieldpipe.events.routes import load_routes
+from fieldpipe.events.setup import Outcome, ensure_rules
+from fieldpipe.store import NotificationRule
+from tests.contract.events.world import OUTPUT, TOKEN, WebhookProcess, run_module
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.minio
+
+ARN = "arn:minio:sqs::PRIMARY:webhook"
+
+
+@pytest.fixture
+def webhook(ledger, tmp_path, mark):
+    server = WebhookProcess(tmp_path, ledger.url, mark)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def minio(minio_server, tmp_path, webhook):
+    """MinIO that sends to the webhook, with the queue and the token of production."""
+    target = {"ENABLE": "on", "ENDPOINT": webhook.url, "QUEUE_DIR": str(tmp_path / "queue"), "AUTH_TOKEN": TOKEN}
+    return minio_server(tmp_path, {f"MINIO_NOTIFY_WEBHOOK_{name}_PRIMARY": value for name, value in target.items()})
+
+
+@pytest.fixture
+def command(ledger, minio, webhook):
+    return lambda name: run_module(name, environment={**webhook.environment, **minio.environment})
+
+
+def routes():
+    return load_routes(None, output_bucket=OUTPUT)
+
+
+def test_object_put_into_minio_becomes_a_row_with_its_version(ledger, minio, webhook, command):
+    webhook.start()
+    assert command("scripts.setup_events").stdout == "raw-data: repaired\n"
+    minio.client._client.set_bucket_versioning("raw-data", VersioningConfig(ENABLED))
+    etag = minio.client.put("raw-data", "lab/a b+ü.MCAP", b"1234")
+    minio.client.put("raw-data", "lab/notes.txt", b"x")
+    minio.client.delete("raw-data", "lab/notes.txt")
+    (row,) = eventually(ledger.rows)
+    assert (row["key"], row["etag"], row["size"], row["source"]) == ("lab/a b+ü.MCAP", etag, 4, "minio")
+    assert row["version_id"]
+    assert row["sequencer"]
+    assert ensure_rules(minio.client, routes(), ARN) == {"raw-data": Outcome.RIGHT}
+    assert command("scripts.setup_events").stdout == "raw-data: right\n"
+
+
+def test_events_of_a_time_without_webhook_come_from_minios_queue(ledger, minio, webhook, command):
+    command("scripts.setup_events")
+    for n in range(20):
+        minio.client.put("raw-data", f"{n}.mcap", b"x")
+    webhook.start()
+    eventually(lambda: len(ledger.rows()) == 20, seconds=20)
+    assert {row["source"] for row in ledger.rows()} == {"minio"}
+
+
+def test_poison_key_does_not_block_what_comes_behind(ledger, minio, webhook, command):
+    webhook.start()
+    command("scripts.setup_events")
+    minio.client.put("raw-data", "_runs/x.mcap", b"x")
+    minio.client.put("raw-data", "$(MINIO_SECRET_KEY)\n{{ 7*7 }}.mcap", b"x")
+    minio.client.put("raw-data", "behind.mcap", b"x")
+    eventually(lambda: len(ledger.rows()) == 2)
+    assert [row["key"] for row in ledger.rows()] == ["$(MINIO_SECRET_KEY)\n{{ 7*7 }}.mcap", "behind.mcap"]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        set(),
+        {NotificationRule(ARN, suffix=".mcap")},
+        {NotificationRule(ARN, events=("s3:ObjectRemoved:*",))},
+        {NotificationRule(ARN, prefix="a/"), NotificationRule(ARN, prefix="b/")},
+    ],
+)
+def test_rule_that_is_not_ours_is_replaced(minio, found):
+    minio.client.set_notification_rules("raw-data", found)
+    assert ensure_rules(minio.client, routes(), ARN) == {"raw-data": Outcome.REPAIRED}
+    assert ensure_rules(minio.client, routes(), ARN) == {"raw-data": Outcome.RIGHT}
+
+
+def test_removed_rule_is_put_back_and_the_gap_is_closed(ledger, minio, webhook, command):
+    webhook.start()
+    command("scripts.setup_events")
+    minio.client.set_notification_rules("raw-data", set())
+    minio.client.put("raw-data", "in-the-gap.mcap", b"x")
+    ended = command("scripts.sync_events")
+    assert ended.returncode == 0, ended.stderr
+    lines = {line["event"]: line for line in map(json.loads, ended.stderr.splitlines())}
+    assert lines["looked_after"]["rules"] == {"raw-data": "repaired"}
+    minio.client.put("raw-data", "after.mcap", b"x")
+    eventually(lambda: len(ledger.rows()) == 2)
+    assert {row["key"]: row["source"] for row in ledger.rows()} == {"in-the-gap.mcap": "listing", "after.mcap": "minio"}
+
+
+def test_rule_that_minio_does_not_know_the_target_of_is_explained(minio):
+    with pytest.raises(Exception, match="destination ARN does not exist"):
+        ensure_rules(minio.client, routes(), "arn:minio:sqs::OTHER:webhook")
