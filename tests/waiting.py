@@ -12,7 +12,9 @@ def eventually(
 ) -> Value:
     """The first value that is true, asked for again and again; fails when the time is up, with what `state` says."""
     deadline = time.monotonic() + seconds
+    pause = 0.01
     while not (value := find()):
         assert time.monotonic() < deadline, f"it did not come true in time\n{state() if state else ''}"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.05)
     return value

@@ -9,18 +9,20 @@ from datetime import UTC
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from fieldpipe.events import database
+from fieldpipe.events.database import LedgerUnavailable
 from fieldpipe.events.people import Filter, list_objects
 from fieldpipe.events.states import OPEN, State
 from fieldpipe.handover import MANIFEST, PIPELINE_VERSION, latest_key, result_prefix, utc_text
 from fieldpipe.local import process
 from fieldpipe.recordings.convert import convert
 from fieldpipe.settings import LedgerSettings
-from fieldpipe.store import ObjectNotFound, ObjectStore
+from fieldpipe.store import ObjectNotFound, ObjectStore, StoreUnavailable
 from tests.waiting import eventually
 
 RAW = "raw-data"
@@ -65,10 +67,15 @@ class LedgerView:
         with database.transaction(self.engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def rejected(self) -> list[Row]:
-        """The bodies that can never become rows."""
+    def is_quiet(self, prefix: str, count: int) -> bool:
+        """Whether at least `count` rows are below the prefix, none of them is open, and no run is."""
+        query = text(
+            "SELECT count(*) >= :count AND count(*) FILTER (WHERE state = ANY (:open)) = 0"
+            " AND NOT EXISTS (SELECT FROM runs WHERE state <> 'closed')"
+            " FROM objects WHERE starts_with(key, :prefix)"
+        )
         with database.transaction(self.engine) as connection:
-            return [dict(row) for row in connection.execute(text("SELECT * FROM rejected")).mappings()]
+            return bool(connection.execute(query, {"count": count, "open": sorted(OPEN), "prefix": prefix}).scalar())
 
     def held(self, route: str = "recordings") -> str | None:
         """Why a route starts nothing."""
@@ -76,17 +83,17 @@ class LedgerView:
         with database.transaction(self.engine) as connection:
             return connection.execute(query, {"route": route}).scalar()
 
-    def execute(self, statement: str) -> None:
+    def execute(self, *statements: str) -> None:
         """Change something, as an administrator would."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text(statement))
+            for statement in statements:
+                connection.execute(text(statement))
 
     def describe(self, prefix: str = "") -> str:
         """For a failure's message: rows and runs, a line each."""
-        columns = ("id", "state", "key", "etag", "attempt", "crashes", "reason", "run_id")
-        rows = [" ".join(f"{c}={str(row[c])[:120]}" for c in columns) for row in self.rows(prefix)]
-        columns = ("run_id", "state", "airflow_state", "sends", "failures", "lease_owner", "due_at")
-        runs = [" ".join(f"{c}={row[c]}" for c in columns) for row in self.runs() if row["state"] != "closed"]
+        rows = [_line(row, "id state key etag attempt crashes reason run_id") for row in self.rows(prefix)]
+        open_runs = [run for run in self.runs() if run["state"] != "closed"]
+        runs = [_line(run, "run_id state airflow_state sends failures lease_owner due_at") for run in open_runs]
         return "\n".join([f"held: {self.held()}", *rows[:30], f"({len(rows)} rows)", *runs, f"({len(runs)} open runs)"])
 
     def close(self) -> None:
@@ -94,18 +101,23 @@ class LedgerView:
         self.engine.dispose()
 
 
+def _line(row: Row, columns: str) -> str:
+    return " ".join(f"{column}={str(row[column])[:120]}" for column in columns.split())
+
+
 def await_terminal(
     ledger: LedgerView, prefix: str, count: int, seconds: float, more: Callable[[], str] = str
 ) -> list[Row]:
     """Wait until there are `count` rows below the prefix, all terminal, and no run is open; returns the rows."""
 
-    def rows() -> list[Row] | None:
-        found = ledger.rows(prefix)
-        waiting = [row for row in found if State(row["state"]) in OPEN]
-        quiet = len(found) >= count and not waiting and all(run["state"] == "closed" for run in ledger.runs())
-        return found if quiet else None
+    def quiet() -> bool:
+        try:
+            return ledger.is_quiet(prefix, count)
+        except LedgerUnavailable:  # a test may have killed it
+            return False
 
-    return eventually(rows, seconds, lambda: f"{count} rows at their end\n{ledger.describe(prefix)}\n{more()}")
+    eventually(quiet, seconds, lambda: f"{count} rows at their end\n{ledger.describe(prefix)}\n{more()}")
+    return ledger.rows(prefix)
 
 
 def check(
@@ -132,6 +144,41 @@ def check(
     assert visible == {*expected, *(put.folder + MANIFEST for put in done), *latest}
     for put in done:
         check_latest(store, put, {other for other in done if other.key == put.key})
+
+
+class World:
+    """A bucket and a ledger with processes around them. A test's keys lie below `prefix`, which nobody else uses."""
+
+    def __init__(self, store: ObjectStore, database_url: str, logs: Path) -> None:
+        self.prefix = f"f-{uuid4().hex[:8]}/"
+        self.store = store
+        self.url = database_url
+        self.ledger = LedgerView(database_url)
+        self._logs = logs
+
+    def put(self, name: str, content: bytes) -> Put:
+        """Put an object below the prefix, as soon as the store takes it."""
+        key = self.prefix + name
+
+        def etag() -> str | None:
+            try:
+                return self.store.put(RAW, key, content)
+            except StoreUnavailable:  # a test may have killed it
+                return None
+
+        return Put(key, eventually(etag, 60, self.logs), content)
+
+    def await_terminal(self, count: int, seconds: float = 60) -> list[Row]:
+        """Wait until all of the test's rows are at their end."""
+        return await_terminal(self.ledger, self.prefix, count, seconds, self.logs)
+
+    def check(self, *puts: Put, others: Mapping[Put, State] | None = None) -> None:
+        """Hold bucket, ledger and results against each other."""
+        check(self.store, self.ledger, self.prefix, puts, others)
+
+    def logs(self) -> str:
+        """The ends of all logs."""
+        return tails(self._logs)
 
 
 def check_result(store: ObjectStore, put: Put, received: Mapping[tuple[str, str], str]) -> dict[str, bytes]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
+
 from fieldpipe.crashpoints import VARIABLE
 from fieldpipe.events.announce import notification
 from fieldpipe.events.migrations import migrate
@@ -16,9 +18,9 @@ from fieldpipe.handover import RUN_VARIABLE, TRY_VARIABLE, WORK_VARIABLE
 from fieldpipe.local import process
 from fieldpipe.local.process import Child, Command
 from fieldpipe.store import ObjectInfo
-from tests.contract.events.world import WebhookProcess
+from tests.contract.events.world import TOKEN, WebhookProcess
 from tests.faults.airflow_pods import AirflowWithPods
-from tests.faults.harness import PROCESSED, RAW, LedgerView, Put, Row, await_terminal, check, tails
+from tests.faults.harness import PROCESSED, RAW, Put, World
 from tests.servers import Store
 
 ROOT = Path(__file__).parents[2]
@@ -26,16 +28,13 @@ LEASE_SECONDS = "1"
 SECONDS = 60.0  # for everything that should take a few
 
 
-class Plane:
-    """One ledger, and whatever processes a test starts around it. Keys lie below `prefix`, which nobody else uses."""
+class Plane(World):
+    """One ledger, and whatever processes a test starts around it."""
 
     def __init__(self, folder: Path, mark: str, store: Store, database_url: str) -> None:
+        super().__init__(store.client, database_url, folder)
         self.folder = folder
         self.mark = mark
-        self.store = store.client
-        self.url = database_url
-        self.prefix = f"f-{uuid4().hex[:8]}/"
-        self.ledger = LedgerView(database_url)
         migrate(self.ledger.engine)
         self.airflow = AirflowWithPods(start_pod=self.start_pod)
         self.environment = process.base_environment(mark) | {
@@ -45,16 +44,12 @@ class Plane:
             "FIELDPIPE_PROCESSED_BUCKET": PROCESSED,
             "FIELDPIPE_DISPATCH_LEASE_SECONDS": LEASE_SECONDS,
             "TMPDIR": str(folder),
+            "WEBHOOK_AUTH_TOKEN": TOKEN,
         }
         self._started: list[Child] = []
         self._webhooks: list[WebhookProcess] = []
 
     # objects and events
-
-    def put(self, name: str, content: bytes) -> Put:
-        """Put an object below the prefix."""
-        key = self.prefix + name
-        return Put(key, self.store.put(RAW, key, content), content)
 
     def events(self, *puts: Put) -> bytes:
         """The body of a notification about these objects as they are now."""
@@ -111,21 +106,16 @@ class Plane:
 
     # ends
 
-    def logs(self) -> str:
-        """The ends of all logs."""
-        return tails(self.folder)
-
-    def await_terminal(self, count: int, seconds: float = SECONDS) -> list[Row]:
-        """Wait until all of the test's rows are at their end."""
-        return await_terminal(self.ledger, self.prefix, count, seconds, self.logs)
-
-    def check(self, *puts: Put, **options: object) -> None:
-        """Hold bucket, ledger and results against each other."""
-        check(self.store, self.ledger, self.prefix, puts, **options)  # type: ignore[arg-type]
-
     def stop(self) -> None:
         """End everything that was started."""
-        for started in [*self._started, *self._webhooks]:
-            started.kill()
+        for child in self._started:
+            child.kill()
+        for webhook in self._webhooks:
+            webhook.kill()
         self.airflow.stop()
         self.ledger.close()
+
+
+def reading_is_over(pid: int) -> bool:
+    """Whether a pod has begun to write tables: then it has read the whole recording from the bucket."""
+    return any(Path(psutil.Process(pid).environ()["TMPDIR"]).glob("fieldpipe-recording-*/results/*"))

@@ -4,9 +4,7 @@ F-P5: two pods work on the same object.
 """
 
 import signal
-from pathlib import Path
 
-import psutil
 import pytest
 
 from fieldpipe.crashpoints import VARIABLE
@@ -14,12 +12,12 @@ from fieldpipe.handover import Outcome, Report, WorkItem, encode_work, report_ke
 from tests.builders import csv_recording, robot_recording
 from tests.faults.crash_points import points_of
 from tests.faults.harness import PROCESSED, RAW, Put, check_partial, check_result
-from tests.faults.plane import Plane
+from tests.faults.plane import Plane, reading_is_over
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.fault
 
-POINTS = points_of("recordings")
+POINTS = [*points_of("recordings"), *points_of("work")]
 RECEIVED = "2026-01-01T00:00:00.000000Z"
 POD_SECONDS = 60
 
@@ -71,7 +69,7 @@ def test_a_rerun_of_a_killed_pod_gives_the_same_bytes_and_nothing_partial_is_eve
 def test_of_two_pods_on_one_object_the_slower_one_finds_the_manifest_taken_and_ends_well(plane: Plane) -> None:
     put = plane.put("run.mcap", robot_recording(seconds=10))
     slow = plane.start_pod("slow", 1, work(put))
-    eventually(lambda: _results_of(plane, slow.pid), POD_SECONDS, plane.logs)
+    eventually(lambda: reading_is_over(slow.pid), POD_SECONDS, plane.logs)
     slow.send_signal(signal.SIGSTOP)
     assert not visible(plane, "run/"), "the slow pod was stopped too late for this test"
 
@@ -96,8 +94,3 @@ def test_pods_that_race_for_one_object_make_one_result(plane: Plane) -> None:
     assert len([key for key in visible(plane, "run/") if key.endswith("manifest.json")]) == 1
     reasons = [report(plane, f"race-{number}", 0, 1).reason for number in range(4)]
     assert reasons.count("") == 1, f"one pod made the result, the others found it: {reasons}"
-
-
-def _results_of(plane: Plane, pid: int) -> bool:
-    """Whether the pod has begun to write tables: then it has read the whole recording from the bucket."""
-    return any(Path(psutil.Process(pid).environ()["TMPDIR"]).glob("fieldpipe-recording-*/results/*"))
