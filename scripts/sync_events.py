@@ -8,7 +8,7 @@ import argparse
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fieldpipe import errors, logs
 from fieldpipe.events import database
@@ -41,29 +41,34 @@ def main() -> int:
     routes = load_routes(route.file, output_bucket=bucket.processed_bucket)
     reconciler = Reconciler(engine, store, routes, Announcer(webhook, pause=stop.wait))
 
-    def look_after() -> None:
-        rules = {name: str(outcome) for name, outcome in ensure_rules(store, routes, webhook.arn).items()}
+    def check_rules() -> None:
+        rules = ensure_rules(store, routes, webhook.arn)
+        log.info("rules_checked", rules={name: str(outcome) for name, outcome in rules.items()})
+
+    def look_back() -> None:
         missing = audit(engine, store, bucket.processed_bucket)
-        log.info("looked_after", rules=rules, results_missing=missing, forgotten=dict(forget(engine)))
+        log.info("results_checked", missing=missing, forgotten=dict(forget(engine)))
 
     if arguments.watch is None:
-        look_after()
+        check_rules()  # before the listing, so that nothing falls between the two
         log.info("objects_compared", **reconciler.sync())
+        look_back()
     else:
-        reconciler.watch(arguments.watch, stop, Daily(look_after))
+        reconciler.watch(arguments.watch, stop, Daily([check_rules, look_back]))
     return 0
 
 
 class Daily:
-    """Calls something when it is called for the first time, and then once a day."""
+    """Does things when it is called for the first time, and then once a day."""
 
-    def __init__(self, action: Callable[[], None]) -> None:
-        self._action = action
+    def __init__(self, actions: Sequence[Callable[[], None]]) -> None:
+        self._actions = actions
         self._next = 0.0
 
     def __call__(self) -> None:
         if time.monotonic() >= self._next:
-            self._action()
+            for action in self._actions:
+                action()
             self._next = time.monotonic() + DAY
 
 

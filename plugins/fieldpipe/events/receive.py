@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from fieldpipe import logs
 from fieldpipe.crashpoints import reach
-from fieldpipe.events.database import LedgerUnavailable, transaction
+from fieldpipe.events.database import LedgerUnavailable, Unstorable, transaction
 from fieldpipe.events.ingest import BODY_KEPT, Arrival, RejectedBody, record
 from fieldpipe.events.migrations import is_migrated
 from fieldpipe.events.notification import Event, Refusal, Status, parse_notification
@@ -16,6 +17,8 @@ from fieldpipe.events.routes import Routes
 from fieldpipe.events.writer import GroupWriter
 
 _FAILURE_COUNTS = 10.0  # seconds for which a failed commit makes the process not ready
+
+log = logs.get(__name__)
 
 LOOP_GUARD = "our own output never triggers"
 NO_ROUTE = "no route for this object"
@@ -42,6 +45,14 @@ class Receiver:
 
     def receive(self, body: bytes) -> list[Answer]:
         """Store what the body says; one answer per record. Raises LedgerUnavailable: nothing may be acknowledged."""
+        try:
+            return self._receive(body)
+        except Unstorable as error:  # a case that parsing does not know: it must not block what comes behind it
+            log.exception("event_unstorable")
+            digest = hashlib.sha256(body).hexdigest()
+            return self.reject(sha256=digest, reason=ascii(str(error)), size=len(body), head=body)
+
+    def _receive(self, body: bytes) -> list[Answer]:
         found = [self._route(event) for event in parse_notification(body)]
         items: list[Arrival | RejectedBody] = [arrival for arrival in found if isinstance(arrival, Arrival)]
         reasons = sorted(

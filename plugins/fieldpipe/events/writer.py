@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from fieldpipe import logs
-from fieldpipe.events.database import LedgerUnavailable
+from fieldpipe.events.database import LedgerUnavailable, Unstorable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -55,7 +55,10 @@ class GroupWriter(Generic[Item, Answer]):
         return self._count
 
     def submit(self, items: Sequence[Item]) -> list[Answer]:
-        """Wait until the items are committed. Raises LedgerUnavailable: the outcome is not known, send them again."""
+        """Wait until the items are committed.
+
+        Raises LedgerUnavailable: the outcome is not known, send them again; Unstorable: of these items, never.
+        """
         waiter: _Waiter[Item, Answer] = _Waiter(items)
         with self._work:
             if self._count and self._count + len(items) > self._capacity:
@@ -96,6 +99,13 @@ class GroupWriter(Generic[Item, Answer]):
     def _settle(self, group: list[_Waiter[Item, Answer]]) -> None:
         try:
             answers = iter(self._commit([item for waiter in group for item in waiter.items]))
+        except Unstorable as error:
+            if len(group) == 1:
+                group[0].error = error
+            else:  # one caller's trouble is not the others'
+                for waiter in group:
+                    self._settle([waiter])
+            return
         except LedgerUnavailable as error:
             for waiter in group:
                 waiter.error = error

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fieldpipe.events.announce import notification
+from fieldpipe.events.database import Unstorable
 from fieldpipe.events.notification import Event, Status
 from fieldpipe.events.receive import LOOP_GUARD, NO_ROUTE, Receiver
 from fieldpipe.events.routes import load_routes
@@ -121,6 +122,31 @@ def test_body_that_can_never_be_accepted_is_kept_once(ledger, receiver):
     assert (row["count"], row["size"], bytes(row["body"]), row["reason"]) == (
         3, len(poison), poison[: 64 * 1024], "not JSON: JSONDecodeError",
     )  # fmt: skip
+
+
+def test_event_that_the_database_does_not_take_is_dead_and_blocks_nothing(ledger, receiver):
+    """Whatever parsing overlooks: here a trigger that knows a key that we do not."""
+    ledger.execute(
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '22P05'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON objects
+        FOR EACH ROW WHEN (NEW.key = 'poison.mcap') EXECUTE FUNCTION refuse()
+        """
+    )
+    try:
+        (answer,) = receiver.receive(body("poison.mcap"))
+        assert (answer.status, "not this one" in answer.reason) == (Status.DEAD, True)
+        assert receiver.receive(body("behind.mcap"))[0].status is Status.RECORDED
+    finally:
+        ledger.execute("DROP FUNCTION refuse CASCADE")
+    assert [row["count"] for row in ledger.rows("SELECT count FROM rejected")] == [1]
+
+
+@pytest.mark.parametrize("key", ["a\0b.mcap", "a\ud800b.mcap"])
+def test_text_that_no_database_holds_is_told_from_a_database_that_is_down(ledger, key):
+    with pytest.raises(Unstorable):
+        ledger.record(event(key))
 
 
 def test_every_hostile_key_is_stored_as_it_is(ledger, receiver):

@@ -97,7 +97,7 @@ def test_removed_rule_is_put_back_and_the_gap_is_closed(ledger, minio, webhook, 
     ended = command("scripts.sync_events")
     assert ended.returncode == 0, ended.stderr
     lines = {line["event"]: line for line in map(json.loads, ended.stderr.splitlines())}
-    assert lines["looked_after"]["rules"] == {"raw-data": "repaired"}
+    assert lines["rules_checked"]["rules"] == {"raw-data": "repaired"}
     minio.client.put("raw-data", "after.mcap", b"x")
     eventually(lambda: len(ledger.rows()) == 2)
     assert {row["key"]: row["source"] for row in ledger.rows()} == {"in-the-gap.mcap": "listing", "after.mcap": "minio"}

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fieldpipe.events.database import LedgerUnavailable
+from fieldpipe.events.database import LedgerUnavailable, Unstorable
 from fieldpipe.events.writer import GroupWriter
 from tests.waiting import eventually
 
@@ -60,6 +60,27 @@ def test_failed_commit_is_everybodys_and_the_next_one_works():
     with pytest.raises(LedgerUnavailable, match="no disk"):
         writer.submit([1])
     assert writer.submit([2]) == [2]
+
+
+def test_what_can_never_be_stored_is_its_own_senders_trouble():
+    gate = Gate()
+
+    def commit(items: list[int]) -> list[int]:
+        answers = gate.commit(items)
+        if 13 in items:
+            raise Unstorable("13")
+        return answers
+
+    writer = GroupWriter(commit)
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(writer.submit, [0])]
+        assert gate.entered.acquire(timeout=DEADLINE)
+        futures += [pool.submit(writer.submit, [n]) for n in (12, 13)]
+        eventually(lambda: writer.waiting == 2)
+        gate.passes.release(4)
+        assert [future.result(DEADLINE) for future in futures[:2]] == [[0], [120]]
+        with pytest.raises(Unstorable):
+            futures[2].result(DEADLINE)
 
 
 def test_bug_in_a_commit_does_not_end_the_writer():
