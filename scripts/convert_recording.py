@@ -9,16 +9,15 @@ converted, 75 try again later.
 """
 
 import argparse
-import os
 import sys
 
 from fieldpipe import errors, logs
-from fieldpipe.errors import ConfigurationError
-from fieldpipe.handover import RUN_VARIABLE, TRY_VARIABLE, WORK_VARIABLE, decode_work
-from fieldpipe.recordings.batch import Run, convert_batch
+from fieldpipe.handover import WORK_VARIABLE
+from fieldpipe.recordings.batch import convert_batch
 from fieldpipe.recordings.single import Result, convert_location
-from fieldpipe.settings import BucketSettings, StoreSettings, read
+from fieldpipe.settings import StoreSettings, read
 from fieldpipe.store import ObjectStore
+from fieldpipe.work import assignment
 
 
 def main() -> int:
@@ -30,29 +29,11 @@ def main() -> int:
     arguments = parser.parse_args()
     logs.configure("convert_recording")
     if arguments.batch:
-        return convert_work()
+        return convert_batch(*assignment())
     if not arguments.source or not arguments.out:
         parser.error("give a SOURCE and --out TARGET, or --batch")
     show(convert_location(arguments.source, arguments.out, connect))
     return 0
-
-
-def convert_work() -> int:
-    """Convert the objects of a run, as its pod does."""
-    missing = [name for name in (WORK_VARIABLE, RUN_VARIABLE, TRY_VARIABLE) if not os.environ.get(name)]
-    if missing:
-        raise ConfigurationError(f"--batch needs {', '.join(missing)} in the environment")
-    if not os.environ[TRY_VARIABLE].isdecimal():
-        raise ConfigurationError(f"{TRY_VARIABLE} is the number of the task's try, such as 1")
-    store, buckets = read(StoreSettings, BucketSettings)
-    items = decode_work(os.environ[WORK_VARIABLE])
-    run = Run(
-        ObjectStore.connect(store, connections=16),
-        buckets.processed_bucket,
-        os.environ[RUN_VARIABLE],
-        int(os.environ[TRY_VARIABLE]),
-    )
-    return convert_batch(items, run)
 
 
 def connect() -> ObjectStore:

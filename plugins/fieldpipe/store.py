@@ -34,6 +34,7 @@ R = TypeVar("R")
 PART_SIZE = 16 * 1024 * 1024  # of a multipart upload
 BLOCK_SIZE = 1024 * 1024  # of a streamed read
 _UNFIT_NAMES = {"InvalidBucketName", "XMinioInvalidObjectName", "KeyTooLongError"}
+_WRITING = ("put ", "upload ", "create ")
 _ABSENT = {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NoSuchObject"}
 
 
@@ -91,6 +92,8 @@ def _translated(call: Callable[P, R]) -> Callable[P, R]:
 
 def _ours(what: str, error: Exception) -> Exception:
     if isinstance(error, S3Error):
+        if error.code == "NoSuchBucket" and what.startswith(_WRITING):  # what is written is not at fault
+            return StoreUnavailable(f"{what}: there is no such bucket; create it, or name another")
         if error.code in _ABSENT:
             return ObjectNotFound(f"{what}: no such object ({error.code})")
         if error.code == "PreconditionFailed":

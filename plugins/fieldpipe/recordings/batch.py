@@ -1,58 +1,37 @@
-"""The objects of one run: every one is attempted, every one gets a report of its own."""
+"""The recordings of one run, converted and published one by one."""
 
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-from fieldpipe import logs
 from fieldpipe.crashpoints import reach
-from fieldpipe.errors import EXIT_BUG, EXIT_PERMANENT, EXIT_TRANSIENT, PermanentError, TransientError
 from fieldpipe.handover import (
     MANIFEST,
     PIPELINE_VERSION,
     Outcome,
     Report,
     WorkItem,
-    report_key,
     result_prefix,
     utc_text,
 )
 from fieldpipe.recordings.convert import Source, convert
-from fieldpipe.recordings.locations import BucketTarget, no_bucket
+from fieldpipe.recordings.locations import BucketTarget
 from fieldpipe.recordings.publish import publish, update_latest
 from fieldpipe.recordings.workspace import sweep, workspace
-from fieldpipe.store import ObjectChanged, ObjectInfo, ObjectNotFound, ObjectStore
+from fieldpipe.store import ObjectInfo, ObjectNotFound
+from fieldpipe.work import Run, attempt_each
 
 OBJECTS_AT_ONCE = 4  # downloading and uploading overlap; only one is decoded at a time, which bounds memory
 UPLOADS_AT_ONCE = 8
-MAX_REASON = 1000  # characters
-_EXIT_CODES = {Outcome.REJECTED: EXIT_PERMANENT, Outcome.TRANSIENT: EXIT_TRANSIENT}
-_WORST_FIRST = (EXIT_BUG, EXIT_TRANSIENT, EXIT_PERMANENT)
-
-log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Which run this is and where its results go. `attempt` is the task's try number."""
-
-    store: ObjectStore
-    bucket: str
-    run_id: str
-    attempt: int
 
 
 def convert_batch(items: list[WorkItem], run: Run) -> int:
-    """Convert every object; returns the exit code that stands for the worst outcome (bug, transient, permanent)."""
+    """Convert every object and report on each; returns the exit code that stands for the worst outcome."""
     sweep()
-    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as uploads, ThreadPoolExecutor(OBJECTS_AT_ONCE) as objects:
-        converter = _Converter(run, uploads)
-        codes = set(objects.map(converter.attempt, items))
-    return next((code for code in _WORST_FIRST if code in codes), 0)
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as uploads:
+        return attempt_each(items, run, _Converter(run, uploads).convert, at_once=OBJECTS_AT_ONCE)
 
 
 class _Converter:
@@ -62,37 +41,7 @@ class _Converter:
         self._uploads = uploads
         self._decoding = threading.Lock()
 
-    def attempt(self, item: WorkItem) -> int:
-        """Convert one object and report on it; returns its exit code. A bug costs this object its report, no more."""
-        began = time.monotonic()
-        try:
-            report = self._outcome(item)
-            reach("recordings.before_report", item.key)
-            self._report(item, report)
-            reach("recordings.reported", item.key)
-        except TransientError as error:
-            log.warning("report_failed", bucket=item.bucket, key=item.key, reason=str(error))
-            return EXIT_TRANSIENT
-        except Exception:
-            log.exception("recording_crashed", bucket=item.bucket, key=item.key)
-            return EXIT_BUG
-        seconds = round(time.monotonic() - began, 3)
-        log.info(f"recording_{report.outcome}", bucket=item.bucket, key=item.key, reason=report.reason, seconds=seconds)
-        return _EXIT_CODES.get(report.outcome, 0)
-
-    def _outcome(self, item: WorkItem) -> Report:
-        try:
-            return self._convert(item)
-        except ObjectNotFound as error:
-            return Report(Outcome.GONE, _reason(error))
-        except ObjectChanged as error:
-            return Report(Outcome.SUPERSEDED, _reason(error))
-        except PermanentError as error:
-            return Report(Outcome.REJECTED, _reason(error))
-        except TransientError as error:
-            return Report(Outcome.TRANSIENT, _reason(error))
-
-    def _convert(self, item: WorkItem) -> Report:
+    def convert(self, item: WorkItem) -> Report:
         version = item.version_id if item.version_id != "null" else None
         etag = item.etag or self._store.stat(item.bucket, item.key, version_id=version).etag
         prefix = result_prefix(item.key, etag, PIPELINE_VERSION)
@@ -128,18 +77,7 @@ class _Converter:
         _, created = publish(conversion, source, target, self._uploads)
         return found, "" if created else "another process was quicker"
 
-    def _report(self, item: WorkItem, report: Report) -> None:
-        key = report_key(self._run.run_id, item.id, self._run.attempt)
-        try:
-            self._store.put(self._run.bucket, key, report.to_json(), content_type="application/json")
-        except ObjectNotFound as error:
-            raise no_bucket(self._run.bucket) from error
-
 
 def _source(found: ObjectInfo) -> Source:
     assert found.modified is not None
     return Source(found.bucket, found.key, found.etag, found.size, found.modified)
-
-
-def _reason(error: Exception) -> str:
-    return str(error)[:MAX_REASON]

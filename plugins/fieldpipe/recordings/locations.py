@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fieldpipe.errors import PermanentError, TransientError
+from fieldpipe.errors import PermanentError
 from fieldpipe.store import ObjectNotFound, ObjectStore
 
 SCHEME = "s3://"
@@ -107,17 +107,11 @@ class BucketTarget:
 
     def upload(self, name: str, path: Path, content_type: str) -> None:
         """Upload the file."""
-        try:
-            self._store.upload(self._bucket, self._prefix + name, path, content_type=content_type)
-        except ObjectNotFound as error:
-            raise no_bucket(self._bucket) from error
+        self._store.upload(self._bucket, self._prefix + name, path, content_type=content_type)
 
     def create(self, name: str, content: bytes) -> bool:
         """Create the object unless it exists."""
-        try:
-            return self._store.create(self._bucket, self._prefix + name, content)
-        except ObjectNotFound as error:
-            raise no_bucket(self._bucket) from error
+        return self._store.create(self._bucket, self._prefix + name, content)
 
     def read(self, name: str) -> bytes | None:
         """The object's content, if it exists."""
@@ -129,10 +123,3 @@ class BucketTarget:
     def where(self, name: str) -> str:
         """Its address."""
         return str(ObjectPlace(self._bucket, self._prefix + name))
-
-
-def no_bucket(bucket: str) -> TransientError:
-    """The objects are not at fault when there is nowhere to put their results."""
-    return TransientError(
-        f"the bucket {bucket} for results does not exist: create it, or set FIELDPIPE_PROCESSED_BUCKET"
-    )

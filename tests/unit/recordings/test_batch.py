@@ -301,8 +301,8 @@ def test_threads_that_race_for_one_object_all_succeed(room: Room) -> None:
         ("recordings.complete", False, False),
         ("recordings.manifest", True, False),
         ("recordings.latest", True, False),
-        ("recordings.before_report", True, False),
-        ("recordings.reported", True, True),
+        ("work.before_report", True, False),
+        ("work.reported", True, True),
     ],
 )
 def test_a_pod_killed_anywhere_leaves_nothing_that_a_rerun_does_not_mend(
