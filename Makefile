@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 STACK := $(BIN)/python -m scripts.stack
 
-.PHONY: help demo test test-faults bench-events up down status logs lint format lock clean
+.PHONY: help demo test test-faults bench-events up down status logs ledger lint format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ status: ## what runs, since when, and at which address
 
 logs: ## the stack's logs (SERVICE=name for one of them, FOLLOW=1 to follow)
 	@if [ -x $(BIN)/python ]; then $(STACK) logs $(SERVICE) $(if $(FOLLOW),--follow); else echo "not set up yet: make up"; fi
+
+ledger: ## what became of every object (ARGS="list", "dead", "show 7", "retry 7"; default: stats)
+	@environment="$$($(STACK) env)" && eval "$$environment" && $(BIN)/python -m scripts.ledger $(or $(ARGS),stats)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
