@@ -9,7 +9,7 @@ import structlog
 def configure(process: str, *, level: int = logging.INFO) -> None:
     """Set up logging of this process; `process` is bound to every line. Standard-library loggers print the same way."""
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        lambda _logger, _method, event: {**event, "process": process},  # a context variable would not reach threads
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -38,7 +38,7 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    structlog.contextvars.bind_contextvars(process=process)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line per request
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
