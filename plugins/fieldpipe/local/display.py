@@ -10,6 +10,7 @@ from fieldpipe.local.credentials import AIRFLOW_PASSWORD, AIRFLOW_USER
 from fieldpipe.local.home import Home
 from fieldpipe.local.status import ServiceStatus, StackStatus, State
 
+_LINE = 79  # characters; a longer line would wrap and stay
 _UP = (State.SERVING, State.DONE)
 
 
@@ -20,6 +21,7 @@ class Progress:
         self._output = output
         self._live = output.isatty()
         self._shown: set[str] = set()
+        self._awaited = ""
         self._begin = time.monotonic()
 
     def show(self, status: StackStatus) -> None:
@@ -31,7 +33,12 @@ class Progress:
         missing = [service.name for service in status.services if service.name not in self._shown]
         if self._live and missing:
             seconds = time.monotonic() - self._begin
-            self._output.write(f"\r\033[K  ... {', '.join(missing)} ({seconds:.0f} s)")
+            self._overwrite(f"  ... {seconds:.0f} s, waiting for {', '.join(missing)}"[:_LINE])
+
+    def _overwrite(self, text: str) -> None:
+        if text != self._awaited:
+            self._awaited = text
+            self._output.write(f"\r\033[K{text}")
             self._output.flush()
 
     def _line(self, text: str) -> None:

@@ -135,7 +135,7 @@ def minio_binary() -> Path:
     found = shutil.which("minio")
     if found is None:
         raise ConfigurationError(
-            "there is no `minio` on PATH: install it (docs/minio.md), or unset FIELDPIPE_STORE to use SeaweedFS"
+            "there is no `minio` on PATH: install a MinIO server, or unset FIELDPIPE_STORE to use SeaweedFS"
         )
     return Path(found)
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fieldpipe.errors import TransientError
+from fieldpipe.errors import EXIT_PERMANENT, PermanentError, TransientError
 from fieldpipe.local import logfiles, process, status
 from fieldpipe.local.credentials import write_private
 from fieldpipe.local.home import Home
@@ -94,13 +94,15 @@ def supervise(home: Home, show: Show) -> None:
 
 
 def start(home: Home, show: Show) -> StackStatus:
-    """Start the stack in the background; returns when everything serves. Raises AlreadyRunning, StackFailed.
+    """Start the stack in the background; returns when everything serves.
 
-    When it is interrupted it stops what it has started.
+    Raises AlreadyRunning, StackFailed, or PermanentError when a setting is wrong. When it is interrupted it stops what
+    it has started.
     """
     if running(home) is not None:
         raise AlreadyRunning(f"the stack of {home.root} runs already")
     home.prepare()
+    home.log("supervisor").unlink(missing_ok=True)  # what it says is about this start
     with home.log("supervisor").open("ab") as output:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "scripts.stack", "up", "--foreground"],
@@ -158,7 +160,10 @@ def _follow(home: Home, supervisor: subprocess.Popen[bytes], show: Show) -> Stac
     found = status.read(status_file(home))
     if found is not None and found.supervisor.pid == supervisor.pid and found.message:
         raise StackFailed(found.message)
-    raise StackFailed("\n".join(process.tail(home.log("supervisor"), 15)) or "the supervisor said nothing")
+    said = "\n".join(process.tail(home.log("supervisor"), 15)).removeprefix("error: ")
+    if supervisor.returncode == EXIT_PERMANENT:
+        raise PermanentError(said)
+    raise StackFailed(said or "the supervisor ended and said nothing")
 
 
 def _environment_file(home: Home) -> Path:
