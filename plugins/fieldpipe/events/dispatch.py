@@ -7,6 +7,7 @@ the ledger's (ledger.py).
 
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from sqlalchemy import Engine
@@ -28,6 +29,7 @@ from fieldpipe.store import ObjectStore
 
 IDLE_SECONDS = 1.0  # between two looks when nobody notifies us
 SHORTEST_SECONDS = 0.05
+TURN_SECONDS = 0.1  # from turn to turn at least: in a burst every commit of the webhook notifies us
 RUNS_PER_TURN = 32
 ENDED = ("success", "failed")  # states of an Airflow run that will not change by themselves
 
@@ -62,9 +64,11 @@ class Dispatcher:
         """Work until `stop` is set; then finish the turn and give the leases back."""
         listener = Listener(self._engine)
         while not stop.is_set():
+            began = time.monotonic()
             try:
                 self.step()
                 listener.wait(self._pause(), stop)
+                stop.wait(max(0.0, began + TURN_SECONDS - time.monotonic()))
             except TransientError as error:
                 log.warning("turn_failed", error=str(error))
                 stop.wait(IDLE_SECONDS * (0.5 + self._chance()))
