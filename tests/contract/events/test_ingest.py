@@ -13,20 +13,13 @@ from fieldpipe.events.notification import Event, Status
 from fieldpipe.events.receive import LOOP_GUARD, NO_ROUTE, Receiver
 from fieldpipe.events.routes import load_routes
 from fieldpipe.store import ObjectInfo
-from tests.contract.events.world import OUTPUT, LedgerWorld, event
+from tests.contract.events.world import OUTPUT, LedgerWorld, body, event
 from tests.unit.events.hostile_keys import HOSTILE_KEYS
 
 
 @pytest.fixture
 def receiver(ledger: LedgerWorld) -> Receiver:
     return Receiver(ledger.engine, load_routes(None, output_bucket=OUTPUT))
-
-
-def body(key: str, *, bucket: str = "raw-data", etag: str = "e1", sequencer: str = "s1") -> bytes:
-    found = {"key": key, "size": 5, "eTag": etag, "versionId": "v1", "sequencer": sequencer}
-    s3 = {"bucket": {"name": bucket}, "object": found}
-    record = {"eventName": "s3:ObjectCreated:Put", "eventSource": "minio:s3", "s3": s3}
-    return json.dumps({"Records": [record]}).encode()
 
 
 def test_event_becomes_a_row_that_waits(ledger, receiver):

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.contract.events.test_ingest import body
-from tests.contract.events.world import OUTPUT, ROOT, TOKEN, WebhookProcess
+from tests.contract.events.world import OUTPUT, ROOT, TOKEN, WebhookProcess, body
 from tests.waiting import eventually
 
 MANUAL_BODY = {  # of the first README, word for word

@@ -1,5 +1,6 @@
 """The world of the events room under test: a ledger on a real PostgreSQL, a real store, real processes."""
 
+import json
 import os
 import secrets
 import signal
@@ -33,6 +34,14 @@ TOKEN = "test-token"
 
 def event(key: str, *, etag: str | None = "e1", sequencer: str | None = "s1", **more: Any) -> Event:
     return Event("raw-data", key, etag, "ObjectCreated:Put", "minio", sequencer=sequencer, **more)
+
+
+def body(key: str, *, bucket: str = "raw-data", etag: str = "e1", sequencer: str = "s1") -> bytes:
+    """A notification as MinIO sends it; `key` as it is on the wire."""
+    found = {"key": key, "size": 5, "eTag": etag, "versionId": "v1", "sequencer": sequencer}
+    s3 = {"bucket": {"name": bucket}, "object": found}
+    record = {"eventName": "s3:ObjectCreated:Put", "eventSource": "minio:s3", "s3": s3}
+    return json.dumps({"Records": [record]}).encode()
 
 
 class LedgerWorld:
