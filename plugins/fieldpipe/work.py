@@ -67,9 +67,14 @@ def assignment() -> tuple[list[WorkItem], Run]:
 
 
 def attempt_each(items: list[WorkItem], run: Run, handle: Handle, *, at_once: int = 4) -> int:
-    """Handle every object and report on each; returns the exit code of the worst (bug, transient, permanent, 0)."""
+    """Handle every object and report on each; returns the exit code of the worst (bug, transient, permanent, 0).
+
+    Every second try begins at the other end: an object that kills its pod stands in the way of those behind it, and
+    each of them would cost a run of its own.
+    """
+    ordered = items if run.attempt % 2 else items[::-1]
     with ThreadPoolExecutor(at_once) as pool:
-        codes = set(pool.map(lambda item: _attempt(item, run, handle), items))
+        codes = set(pool.map(lambda item: _attempt(item, run, handle), ordered))
     return next((code for code in _WORST_FIRST if code in codes), 0)
 
 
