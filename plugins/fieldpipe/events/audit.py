@@ -18,15 +18,14 @@ PAGE = 500  # rows looked at in one go
 _DUE = text(
     """
     SELECT id, bucket, key, etag, state, result, result_missing_since FROM objects
-    WHERE state IN ('done', 'dead', 'gone', 'superseded')
-      AND (audited_at IS NULL OR audited_at < now() - interval '1 day')
-    ORDER BY audited_at NULLS FIRST LIMIT :limit
+    WHERE state IN ('done', 'dead', 'gone', 'superseded') AND audit_due_at <= now()
+    ORDER BY audit_due_at LIMIT :limit
     """
 )
 _AUDITED = text(
     """
     UPDATE objects SET
-        audited_at = now(),
+        audit_due_at = now() + interval '1 day',
         unlisted_since = CASE WHEN :listed THEN NULL ELSE COALESCE(unlisted_since, now()) END,
         result_missing_since = CASE WHEN :missing THEN COALESCE(result_missing_since, now()) END
     WHERE id = :id

@@ -51,7 +51,7 @@ objects = Table(  # one row per object version and route
     Column("result", Text),  # key of the manifest
     Column("received_at", _moment, nullable=False, server_default=_now),
     Column("state_at", _moment, nullable=False, server_default=_now),
-    Column("audited_at", _moment),
+    Column("audit_due_at", _moment, nullable=False, server_default=_now),
     Column("unlisted_since", _moment),
     Column("result_missing_since", _moment),
     UniqueConstraint("bucket", "key", "etag", "route", name="objects_identity"),
@@ -65,9 +65,10 @@ Index(
 )
 Index(
     "objects_audit",
-    objects.c.audited_at,
+    objects.c.audit_due_at,
     postgresql_where=text("state IN ('done', 'dead', 'gone', 'superseded')"),
 )
+Index("objects_unlisted", objects.c.unlisted_since, postgresql_where=text("unlisted_since IS NOT NULL"))
 Index("objects_missing", objects.c.id, postgresql_where=text("result_missing_since IS NOT NULL"))
 
 runs = Table(  # what was, or is about to be, sent to Airflow; conf and members never change

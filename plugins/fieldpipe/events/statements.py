@@ -125,7 +125,7 @@ SETTLE = text(
         crashes = crashes + CAST(:crashed AS integer), alone = alone OR :crashed,
         transient_since = CASE WHEN :transient THEN COALESCE(transient_since, now())
                                WHEN :crashed THEN transient_since END,
-        audited_at = NULL
+        audit_due_at = now()
     WHERE id = :id
     """
 )

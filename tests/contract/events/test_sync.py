@@ -216,7 +216,7 @@ def test_vanished_result_is_reported_and_not_made_again(ledger, store, bucket):
     assert audit(ledger.engine, store.client, OUTPUT) == 1
     assert ledger.states() == {f"a.mcap@{etag}": "done"}
     store.client.put(OUTPUT, result, b"{}")
-    ledger.execute("UPDATE objects SET audited_at = now() - interval '25 hours'")
+    ledger.execute("UPDATE objects SET audit_due_at = now()")
     assert audit(ledger.engine, store.client, OUTPUT) == 0
 
 
@@ -236,7 +236,7 @@ def test_object_that_is_listed_again_is_kept(ledger, store, bucket):
     finish(ledger, "a.mcap", "e1", bucket, f"{bucket}/m")
     audit(ledger.engine, store.client, OUTPUT)
     etag = store.client.put(bucket, "a.mcap", b"x")
-    past = "unlisted_since = now() - interval '31 days', audited_at = now() - interval '25 hours'"
+    past = "unlisted_since = now() - interval '31 days', audit_due_at = now()"
     ledger.execute(f"UPDATE objects SET etag = :etag, {past}", etag=etag)
     audit(ledger.engine, store.client, OUTPUT)
     assert forget(ledger.engine) == {}

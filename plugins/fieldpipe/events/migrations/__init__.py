@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, Engine, text
 
-HEAD = "0001"  # the revision that this code needs
+HEAD = "0002"  # the revision that this code needs; four digits, so that they sort
 _LOCK = 0x66706C67  # any number that nobody else uses as an advisory lock of this database
 
 
@@ -22,7 +22,8 @@ def migrate(engine: Engine) -> None:
 
 
 def is_migrated(connection: Connection) -> bool:
-    """Whether this database has the tables that this code needs."""
+    """Whether this database has the tables that this code needs, or newer ones: old processes go on meanwhile."""
     if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
         return False
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+    version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return version is not None and version >= HEAD
