@@ -96,6 +96,10 @@ def environment(home: Home, port: int, database_url: str, credentials: Credentia
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "DATABASE__SQL_ALCHEMY_CONN": database_url,
         "DATABASE__SQL_ALCHEMY_CONN_ASYNC": database_url.replace("+psycopg2:", "+asyncpg:"),
+        # The API server's event loop waits for a connection too: with the usual 5 + 10 of them, 16 requests at once
+        # stopped it for 30 s (3.3.2), tasks and all.
+        "DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "60",
+        "DATABASE__SQL_ALCHEMY_POOL_SIZE": "10",
         "LOGGING__BASE_LOG_FOLDER": str(logs),
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(logs / "dag_processor"),
         # After a crash the scheduler takes up its predecessor's tasks within seconds, not within five minutes.
