@@ -9,8 +9,8 @@ import httpx
 
 from fieldpipe.settings import AirflowSettings
 
+DAG = "recording_to_csv"
 PROBE_DAG = "bench_probe"
-SEED_DAG = "bench_seed"
 
 _POLL_SECONDS = 0.1
 _SECONDS = 180.0  # a run that has not started by then never will

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import text
 
 from fieldpipe.events.database import transaction
-from tests.bench.airflow import PROBE_DAG
+from tests.bench.airflow import DAG, PROBE_DAG
 from tests.bench.latency import recording
 from tests.bench.progress import say
 from tests.bench.stack import BenchStack
 
-DAG = "recording_to_csv"
 PUTS_AT_ONCE = 8
 SAMPLE_SECONDS = 1.0
 PROBE_PAUSE = 3.0  # seconds between two runs of the other DAG

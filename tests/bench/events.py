@@ -1,7 +1,7 @@
 """Benchmarks of the event flow, with the goals they are held against.
 
     python -m tests.bench.events                    # all: about ten minutes on a quiet machine with two cores
-    python -m tests.bench.events ack latency        # some of them
+    python -m tests.bench.events latency            # one of them
     python -m tests.bench.events --quick            # fewer repetitions: a look, not a measurement
 
 ack      how quickly an event is acknowledged, alone and against triggering Airflow inside the request
@@ -12,7 +12,9 @@ It starts an embedded stack of its own in a temporary folder and stops it in any
 """
 
 import argparse
+import signal
 import statistics
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -36,11 +38,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.events", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []], help="which of them (all)")
+    parser.add_argument("part", nargs="?", choices=PARTS, help="only this one")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is stopped
     try:
-        measure(arguments.parts or PARTS, quick=arguments.quick)
+        measure([arguments.part] if arguments.part else PARTS, quick=arguments.quick)
     finally:
         process.sweep(MARK)
     return 0

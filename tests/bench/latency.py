@@ -12,6 +12,7 @@ from fieldpipe.events.database import transaction
 from fieldpipe.handover import MANIFEST, PIPELINE_VERSION, result_prefix
 from fieldpipe.recordings.synthetic import SECOND, write_recording
 from fieldpipe.store import ObjectNotFound
+from tests.bench.airflow import DAG
 from tests.bench.stack import BenchStack
 
 START = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
@@ -52,7 +53,7 @@ def journeys(stack: BenchStack, count: int) -> Iterator[Journey]:
     """Put recordings one at a time, each when the one before is through and the stack has come to rest."""
     for number in range(count):
         yield _journey(stack, f"latency/{time.time_ns()}.mcap", recording(seed=number, seconds=2))
-        stack.airflow.await_idle("recording_to_csv")
+        stack.airflow.await_idle(DAG)
         time.sleep(REST_SECONDS + number % 10 / 10)
 
 
@@ -62,7 +63,7 @@ def _journey(stack: BenchStack, key: str, content: bytes) -> Journey:
     visible = _await_object(stack, result_prefix(key, etag, PIPELINE_VERSION) + MANIFEST)
     with transaction(stack.ledger) as connection:
         row = connection.execute(_ROW, {"key": key}).one()
-    (task,) = stack.airflow.tasks("recording_to_csv", row.run_id)
+    (task,) = stack.airflow.tasks(DAG, row.run_id)
     started = datetime.fromisoformat(task["start_date"]).timestamp()
     return Journey(row.received - put, row.sent - row.received, started - row.sent, visible - started)
 
