@@ -114,7 +114,6 @@ def environment(home: Home, port: int, database_url: str, credentials: Credentia
         "FIELDPIPE_POD_IMAGE": IMAGE,
         "FIELDPIPE_POD_NAMESPACE": NAMESPACE,
         "KUBECONFIG": str(home.config / "kubeconfig"),
-        "SPT_NOENV": "1",  # setproctitle would write over the environment, by which leftovers are found
     }
     return base_environment(home.stack) | others | {f"AIRFLOW__{name}": value for name, value in settings.items()}
 

@@ -62,7 +62,8 @@ class Server(Protocol):
 def base_environment(stack: str) -> dict[str, str]:
     """The variables that every process of a stack gets: the few of ours that programs need, and the mark."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return inherited | {MARK: stack, "PYTHONUNBUFFERED": "1"}
+    # SPT_NOENV: setproctitle (Airflow, gunicorn) would write over the environment, by which leftovers are found.
+    return inherited | {MARK: stack, "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
 
 
 class Child:
