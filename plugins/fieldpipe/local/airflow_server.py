@@ -5,6 +5,7 @@ saves a second, which counts when it has to serve again after a crash.
 """
 
 import importlib.metadata
+import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -108,12 +109,26 @@ def environment(home: Home, port: int, database_url: str, credentials: Credentia
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
+        # A Pods API that restarts is back within a second: ask again soon.
+        "WORKERS__API_RETRY_WAIT_MAX": "2",
+        "WORKERS__API_RETRY_WAIT_MIN": "0.2",
     }
     others = {
         "AIRFLOW_HOME": str(folder),
         "FIELDPIPE_POD_IMAGE": IMAGE,
         "FIELDPIPE_POD_NAMESPACE": NAMESPACE,
-        "KUBECONFIG": str(home.config / "kubeconfig"),
+        # As a connection, not as KUBECONFIG: the two together stop deferrable tasks, and without the variable every
+        # task would ask the API server for the connection first.
+        "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(
+            {
+                "conn_type": "kubernetes",
+                "extra": {
+                    "kube_config_path": str(home.config / "kubeconfig"),
+                    "namespace": NAMESPACE,
+                    "in_cluster": False,
+                },
+            }
+        ),
     }
     return base_environment(home.stack) | others | {f"AIRFLOW__{name}": value for name, value in settings.items()}
 
