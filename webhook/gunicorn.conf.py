@@ -12,12 +12,15 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
 from fieldpipe import logs
 from fieldpipe.errors import FieldpipeError
+from fieldpipe.events import database
 from fieldpipe.settings import LedgerSettings, WebhookSettings, read
 from webhook.access import Access
 
 try:
-    _settings, _ = read(WebhookSettings, LedgerSettings)
-    Access(_settings)  # refuses to be open to the world; said here once instead of by each worker
+    _settings, _ledger = read(WebhookSettings, LedgerSettings)
+    # What cannot work is said here once, instead of by each worker with a traceback.
+    Access(_settings)
+    database.connect(_ledger, process="webhook")
 except FieldpipeError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(error.exit_code)

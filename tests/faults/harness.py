@@ -125,7 +125,7 @@ def check(
 ) -> None:
     """Every version that was put is in exactly one row, in its state (done unless `others` says else); what is done
     has exactly one manifest and the bytes of a local conversion; nothing else is visible; no run is open."""
-    states = {put: (others or {}).get(put, State.DONE) for put in puts}
+    states = dict.fromkeys(puts, State.DONE) | dict(others or {})
     rows = ledger.rows(prefix)
     found = sorted((row["key"], row["etag"], row["state"]) for row in rows)
     assert found == sorted((put.key, put.etag, str(state)) for put, state in states.items()), ledger.describe(prefix)

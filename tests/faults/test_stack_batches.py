@@ -1,4 +1,4 @@
-"""A paused DAG, a batch of 100 with one object that kills its pod, and a batch of hostile keys; through real Airflow."""
+"""F-E15: a paused DAG. F-P5: one object of a hundred kills its pod. F-S1: hostile keys. All through real Airflow."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor

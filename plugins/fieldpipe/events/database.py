@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, TimeoutError
 
 from fieldpipe.errors import ConfigurationError, PermanentError, TransientError
 from fieldpipe.settings import LedgerSettings
@@ -27,11 +27,7 @@ class Unstorable(PermanentError):
 
 def connect(settings: LedgerSettings, *, process: str, connections: int = 4) -> Engine:
     """Build an engine; nothing is sent yet. `process` shows up in pg_stat_activity."""
-    url = settings.url.get_secret_value()
-    if not url.startswith("postgresql+psycopg2://"):
-        raise ConfigurationError(
-            "FIELDPIPE_LEDGER_URL: not a URL such as postgresql+psycopg2://user:password@host/name"
-        )
+    url = _parsed(settings.url.get_secret_value())
     arguments = {"connect_timeout": 3, "options": _LIMITS, "application_name": f"fieldpipe-{process}", **_SILENCE}
     return create_engine(url, connect_args=arguments, pool_size=connections, max_overflow=0, pool_timeout=5)
 
@@ -48,6 +44,21 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         if isinstance(error, ValueError):
             raise
         raise LedgerUnavailable(f"the ledger's database: {_first_line(error)}") from error
+
+
+def _parsed(text: str) -> URL:
+    """The message never shows the text: what does not parse may be a password with a character that was not encoded."""
+    try:
+        url = make_url(text)
+        fits = url.drivername == "postgresql+psycopg2" and "@" not in (url.host or "")
+    except (ArgumentError, ValueError):
+        fits = False
+    if not fits:
+        raise ConfigurationError(
+            "FIELDPIPE_LEDGER_URL: not a URL such as postgresql+psycopg2://user:password@host/name "
+            "(characters like @ : / in the password are written as %40 %3A %2F)"
+        )
+    return url
 
 
 def _is_about_values(error: Exception) -> bool:
