@@ -33,7 +33,7 @@ down: ## stop the embedded stack
 	@if [ -x $(BIN)/python ]; then $(STACK) down; else echo "nothing to stop: there is no $(VENV) yet"; fi
 
 status: ## what runs, since when, and at which address
-	@if [ -x $(BIN)/python ]; then $(STACK) status; else echo "not set up yet: make up"; fi
+	@if [ -x $(BIN)/python ]; then $(STACK) status || test $$? -eq 1; else echo "not set up yet: make up"; fi
 
 logs: ## the stack's logs (SERVICE=name for one of them, FOLLOW=1 to follow)
 	@if [ -x $(BIN)/python ]; then $(STACK) logs $(SERVICE) $(if $(FOLLOW),--follow); else echo "not set up yet: make up"; fi
