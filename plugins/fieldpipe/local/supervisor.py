@@ -46,6 +46,9 @@ class Supervisor:
         self._stop_in_order()
         for keeper in keepers:
             keeper.join()
+        for name, status in self._statuses.items():  # one that was just being started when the end came
+            if status.state in (State.STARTING, State.SERVING, State.RESTARTING):
+                self._set(name, state=State.STOPPED, process=None)
 
     def stop(self) -> None:
         """Ask `run` to end everything; may be called from a signal handler."""
