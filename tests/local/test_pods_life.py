@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from fieldpipe.local.pods.node import FINISHED_PODS
+from fieldpipe.local.pods.process import NICENESS
 from tests.local.pods_server import ROOT, PodsServer
 from tests.waiting import eventually
 
@@ -145,3 +146,9 @@ def test_a_port_that_is_taken_is_said_clearly(server: PodsServer, tmp_path: Path
 
     assert second.returncode == 75
     assert f"cannot listen on 127.0.0.1:{port}" in second.stderr
+
+
+def test_pods_leave_the_services_the_cpu(server: PodsServer) -> None:
+    processes = start_family(server)
+
+    assert [process.nice() for process in processes] == [NICENESS] * 3

@@ -17,6 +17,7 @@ from fieldpipe.local.pods.command import Command
 from fieldpipe.local.pods.logfile import LogFile
 
 OUTPUT_SECONDS = 1.0  # how long the log may stay open after the process has ended
+NICENESS = 10
 _PIPE_BYTES = 64 * 1024
 
 
@@ -122,7 +123,7 @@ class PodProcess:
 
 def _start(command: Command, image: Mapping[str, str], output: int) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command.arguments,
             env={**image, **command.environment},
             cwd=Path(command.folder),
@@ -133,3 +134,15 @@ def _start(command: Command, image: Mapping[str, str], output: int) -> subproces
         )
     except (OSError, ValueError) as error:  # ValueError: a zero byte or text that is no UTF-8
         raise NotStarted(f"failed to start {command.arguments[0]!r}: {error}") from error
+    _work_behind_services(process.pid)
+    return process
+
+
+def _work_behind_services(pid: int) -> None:
+    """Give the pod less of a busy CPU than the services of the stack, which have to stay responsive.
+
+    Where the kernel shares the CPU among sessions (autogroup), a process's own niceness counts within its session only.
+    """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
+        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS))
