@@ -81,7 +81,8 @@ def test_a_follower_that_goes_away_is_forgotten(server: PodsServer) -> None:
         return sum(file.path == log_file and file.mode == "r" for file in psutil.Process(server.child.pid).open_files())
 
     with server.http.stream("GET", server.path("left-alone") + "/log", params={"follow": "true"}) as log:
-        next(log.iter_lines())
+        lines = log.iter_lines()  # kept: httpx closes the connection with its iterator
+        next(lines)
         assert readers() == 1
 
     eventually(lambda: readers() == 0)

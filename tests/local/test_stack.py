@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,12 @@ def _demo(stack: RunningStack, folder: Path, *options: str) -> dict[str, Any]:
 
 
 def _listening(stack: RunningStack) -> set[tuple[str, int]]:
-    found = [c for p in stack.processes() for c in p.net_connections(kind="inet")]
-    return {(c.laddr.ip, c.laddr.port) for c in found if c.status == psutil.CONN_LISTEN}
+    found: set[tuple[str, int]] = set()
+    for process in stack.processes():
+        with suppress(psutil.NoSuchProcess):  # a task of Airflow's that has ended meanwhile
+            connections = process.net_connections(kind="inet")
+            found |= {(c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN}
+    return found
 
 
 def test_a_recording_becomes_tables_that_ledger_airflow_and_manifest_agree_on(
