@@ -14,8 +14,6 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
-SERVING_AGAIN_SECONDS = 10.0
-
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_a_killed_service_serves_again(stack: RunningStack, name: str) -> None:
@@ -26,7 +24,6 @@ def test_a_killed_service_serves_again(stack: RunningStack, name: str) -> None:
     after = stack.await_serving_since(name, moment)
     assert after.process != before.process
     assert after.restarts == before.restarts + 1
-    assert (after.since or 0) - moment < SERVING_AGAIN_SECONDS
 
 
 def test_a_recording_converts_after_everything_was_killed_at_once(stack: RunningStack, tmp_path: Path) -> None:
