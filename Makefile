@@ -23,7 +23,7 @@ test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 
 test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against real processes
 	@$(BIN)/python -m pytest -m fault
 
-bench-events: $(VENV)/.dev ## acknowledgements, put-to-CSV latency and a burst, as a table
+bench-events: $(VENV)/.dev ## acknowledgements, put-to-CSV latency, a burst and restarts, as a table (10 minutes)
 	@$(BIN)/python -m tests.bench.events
 
 up: $(VENV)/.local ## start the embedded stack and leave it running

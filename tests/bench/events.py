@@ -7,6 +7,7 @@
 ack      how quickly an event is acknowledged, alone and against triggering Airflow inside the request
 latency  from an object put into an idle stack to its readable table
 burst    a thousand recordings at once, against one run per object
+restart  every service killed once: how soon it serves again
 
 It starts an embedded stack of its own in a temporary folder and stops it in any case.
 """
@@ -25,10 +26,11 @@ from tests.bench.alone import MARK
 from tests.bench.burst import burst, idle_start_delay
 from tests.bench.latency import Journey, journeys
 from tests.bench.progress import say
+from tests.bench.restarts import restarts
 from tests.bench.stack import BenchStack, embedded_stack
 from tests.bench.table import Figure, Machine, render
 
-PARTS = ("ack", "latency", "burst")
+PARTS = ("ack", "latency", "burst", "restart")
 MAX_RUNS = 4  # of routes.toml
 BURST_SECONDS = 900.0  # longer than that, and a burst is given up
 
@@ -67,6 +69,8 @@ def measure(parts: Sequence[str], *, quick: bool) -> None:
         if "ack" in parts:
             say("ours and triggering inside the request, side by side")
             figures += acknowledge.side_by_side(stack, acknowledge.QUICK if quick else acknowledge.FULL)
+        if "restart" in parts:
+            figures += restart_figures(stack)
         say("stopping")
     print(f"\n{render(figures, machine)}" + ("\n(quick: too few repetitions for a judgement)" if quick else ""))
 
@@ -126,6 +130,15 @@ def burst_figures(stack: BenchStack, objects: int, singles: int) -> list[Figure]
             worst <= limit,
         ),
     ]
+
+
+def restart_figures(stack: BenchStack) -> list[Figure]:
+    """Every service killed once."""
+    figures = []
+    for name, seconds in restarts(stack):
+        say(f"{name}: {seconds:.1f} s")
+        figures.append(Figure(f"{name} serves again after", f"{seconds:.1f} s", "<= 10 s", seconds <= 10.0))
+    return figures
 
 
 if __name__ == "__main__":
