@@ -14,7 +14,7 @@ import psutil
 from fieldpipe.crashpoints import VARIABLE
 from fieldpipe.handover import RUN_VARIABLE
 from fieldpipe.local.credentials import write_private
-from tests.faults.harness import World
+from tests.faults.harness import LedgerView, World
 from tests.stacks import RunningStack
 from tests.waiting import eventually
 
@@ -29,6 +29,13 @@ class StackWorld(World):
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
         super().__init__(stack.trail.store, stack.environment["FIELDPIPE_LEDGER_URL"], stack.home.logs)
+
+    def reconnect(self) -> None:
+        """After the stack was started anew: its addresses may be others."""
+        self.ledger.close()
+        self.store = self.stack.trail.store
+        self.url = self.stack.environment["FIELDPIPE_LEDGER_URL"]
+        self.ledger = LedgerView(self.url)
 
     # Airflow
 
@@ -51,9 +58,10 @@ class StackWorld(World):
 
     # pods
 
-    def pods(self, prefix: str = "") -> list[psutil.Process]:
-        """The processes of pods that run now for this test."""
-        runs = {row["run_id"] for row in self.ledger.rows(self.prefix + prefix) if row["state"] == "dispatched"}
+    def pods(self) -> list[psutil.Process]:
+        """The processes of pods that run now for this test, whatever the ledger thinks of their runs."""
+        own = {row["id"] for row in self.ledger.rows(self.prefix)}
+        runs = {run["run_id"] for run in self.ledger.runs() if own.intersection(run["members"])}
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):

@@ -34,7 +34,7 @@ def test_an_object_overwritten_before_its_pod_reads_it_is_superseded_and_the_new
 
 
 def test_an_object_overwritten_while_its_pod_converts_it_keeps_its_own_result_beside_the_new_one(plane: Plane) -> None:
-    old = plane.put("run.mcap", robot_recording(seed=1, seconds=10))
+    old = plane.put("run.mcap", robot_recording(seed=1, seconds=20))
     plane.record(old)
     plane.dispatcher()
     pod = eventually(lambda: next((pods[0] for pods in plane.airflow.pods.values() if pods), None), SECONDS)

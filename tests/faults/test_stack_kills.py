@@ -8,8 +8,10 @@ import psutil
 import pytest
 
 from tests.builders import robot_recording, small_recording
+from tests.faults.harness import Put
 from tests.faults.stack_world import SECONDS, StackWorld
 from tests.local.test_stack import SERVICES
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.fault, pytest.mark.stack]
 
@@ -60,6 +62,28 @@ def test_recordings_that_flow_while_a_process_is_killed_are_all_converted(name: 
 
     if name in SERVICES:
         world.await_serving(name, moment)
+    all_converted(world, puts)
+
+
+def test_recordings_that_flow_while_the_supervisor_is_killed_are_converted_after_the_next_start(
+    stack_world: StackWorld,
+) -> None:
+    world = stack_world
+    puts = [world.put("long.mcap", long_recording(seed=7, seconds=15)), world.put("1.mcap", small_recording(1))]
+    world.await_pod()
+
+    supervisor = world.stack.status().supervisor
+    psutil.Process(supervisor.pid).kill()
+    eventually(lambda: not supervisor.alive(), SECONDS)
+    world.stack.up()
+    world.reconnect()
+    puts.append(world.put("2.mcap", small_recording(2)))
+
+    all_converted(world, puts)
+
+
+def all_converted(world: StackWorld, puts: list[Put]) -> None:
+    """Everything is done, with golden bytes, and no pod is left over."""
     world.await_terminal(len(puts), SECONDS)
     world.check(*puts)
-    assert world.pods() == [], "a pod is left over"
+    eventually(lambda: not world.pods(), SECONDS, lambda: f"pods are left over: {world.pods()}")
