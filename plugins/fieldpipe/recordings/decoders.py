@@ -5,7 +5,7 @@ from __future__ import annotations
 from fieldpipe.recordings import images
 from fieldpipe.recordings.decode import CdrDecoder
 from fieldpipe.recordings.jsonrows import JsonDecoder
-from fieldpipe.recordings.plan import compile_plan
+from fieldpipe.recordings.plan import Shape, compile_plan
 from fieldpipe.recordings.records import Schema, Topic
 from fieldpipe.recordings.ros2msg import parse
 from fieldpipe.recordings.typetree import SchemaError
@@ -51,4 +51,4 @@ def _ros2(schema: Schema) -> CdrDecoder:
     except UnicodeDecodeError as error:
         raise SchemaError("the schema is not UTF-8") from error
     is_picture = schema.name.replace("/msg/", "/") in images.COMPRESSED | images.RAW
-    return CdrDecoder(compile_plan(parse(schema.name, text), binary=images.FIELD if is_picture else None))
+    return CdrDecoder(compile_plan(parse(schema.name, text), Shape(binary=images.FIELD if is_picture else None)))

@@ -31,6 +31,9 @@ class Kind(Enum):
     STRING = "string"
     WSTRING = "wstring"
     TIME = "time"  # int32 seconds and uint32 nanoseconds, shown as one integer of nanoseconds
+    ROS1_TIME = "ros1 time"  # the same of two uint32
+    ROS1_DURATION = "ros1 duration"  # the same of two int32
+    BYTES = "bytes"  # of protobuf
 
 
 TEXT_KINDS = (Kind.STRING, Kind.WSTRING)

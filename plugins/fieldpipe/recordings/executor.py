@@ -1,0 +1,153 @@
+"""What both executors of plans do: the records of a block -> text of CSV, topic by topic.
+
+A block is a run of whole MCAP records: a decompressed chunk, or records that stand outside of chunks. `scan` looks at
+it without decoding anything (definitions, times); `convert` makes rows. Both may be called from several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from mmap import mmap
+from typing import NamedTuple, Protocol
+
+from fieldpipe.recordings.plan import Plan
+
+Content = bytes | mmap
+MAX_ROW = 64 * 1024 * 1024  # bytes of text; a message that would make more is not decoded
+TEXT_LIMIT = 16 * 1024 * 1024  # bytes of text after which `convert` stops and tells where
+INTERVALS = 256  # buckets
+FOREVER = 2**64 - 1
+
+
+class Decoder(Protocol):
+    """The readable executor of one topic's plan."""
+
+    plan: Plan
+    formula_safe: bool  # texts that a spreadsheet takes for formulas get a quote in front
+    escaped: int  # texts so far that held bytes which are not valid
+    has_more: bool  # the last payload held members that the schema does not name
+    binary: bytes  # what the plan's BYTES found in the last payload
+
+    def rows(self, payload: bytes) -> list[list[str]]:
+        """The cells of a payload: one row, or as many as a list has elements. Raises DecodeError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What shall become of messages. A channel that is not in `decoders` is skipped; None: the caller decodes it.
+
+    Times are log times, `end` is not included.
+    """
+
+    decoders: Mapping[int, Decoder | None]
+    start: int = 0
+    end: int = FOREVER + 1
+
+
+class Why(IntEnum):
+    """Why a message is left to the caller."""
+
+    ASKED = 0  # the selection says so
+    UNDECODABLE = 1  # it made no row; the readable decoder finds the words for it
+    MORE = 2  # it made its row, but held more than the schema names
+
+
+class Left(NamedTuple):
+    """A message that the caller must look at; its record's body is `content[start:end]`."""
+
+    why: Why
+    channel: int
+    start: int
+    end: int
+
+
+class Rows(NamedTuple):
+    """The rows of one channel in a block, as lines of CSV."""
+
+    channel: int
+    count: int
+    escaped: int
+    text: bytes | memoryview
+
+
+@dataclass(slots=True)
+class Converted:
+    """Both lists in the order of the block. The memory behind `rows` is taken back by `release`.
+
+    `stop` is where the next call should start; the block is done when that is its end.
+    """
+
+    stop: int
+    rows: list[Rows]
+    left: list[Left]
+
+    def release(self) -> None:
+        """The texts are not needed any more."""
+
+
+class Defined(NamedTuple):
+    """A schema or channel record; its body is `content[start:end]`."""
+
+    opcode: int
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """The times of one channel's messages in a block (nanoseconds, log time), in the order of the block.
+
+    `intervals[i]` counts steps forward of a length whose bucket is i (see `bucket`); steps back are `backwards`.
+    """
+
+    messages: int = 0
+    size: int = 0  # bytes of payload
+    first: int = 0
+    last: int = 0
+    least: int = FOREVER
+    most: int = 0
+    backwards: int = 0
+    intervals: list[int] = field(default_factory=lambda: [0] * INTERVALS)
+
+
+@dataclass(slots=True)
+class Scanned:
+    """What a block holds. `end` is where its whole records end; `other` counts records that are none of messages,
+    schemas and channels, by opcode; `refused` are messages (start, end) whose length cannot be."""
+
+    end: int
+    definitions: list[Defined]
+    tallies: dict[int, Tally]
+    other: dict[int, int]
+    refused: list[tuple[int, int]]
+
+
+class Executor(Protocol):
+    """One way of running plans."""
+
+    def scan(self, content: Content, start: int, end: int) -> Scanned:
+        """Look at the records between two places of a block."""
+        ...
+
+    def convert(self, content: Content, start: int, end: int, selection: Selection) -> Converted:
+        """Make rows of the messages between two places (`end` as `scan` found it)."""
+        ...
+
+
+def bucket(interval: int) -> int:
+    """The bucket of an interval in nanoseconds: four for every power of two, by the two bits after the highest."""
+    if interval < 4:
+        return interval
+    exponent = interval.bit_length() - 1
+    return 4 * (exponent - 1) + (interval >> (exponent - 2) & 3)
+
+
+def bucket_start(index: int) -> int:
+    """The shortest interval of a bucket."""
+    if index < 4:
+        return index
+    exponent, quarter = divmod(index, 4)
+    return (4 + quarter) << (exponent - 1)
