@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 STACK := $(BIN)/python -m scripts.stack
+PACKAGE := pyproject.toml setup.py $(wildcard plugins/fieldpipe/recordings/native/*)
 
 .PHONY: help demo test test-faults bench-events up down status logs ledger lint format lock clean
 
@@ -71,12 +72,12 @@ $(VENV)/.uv: requirements/bootstrap.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bootstrap.txt
 	@touch $@
 
-$(VENV)/.local: $(VENV)/.uv requirements/local.txt pyproject.toml
-	@if [ -e $(VENV)/.dev ] && [ $(VENV)/.dev -nt requirements/dev.txt ] && [ $(VENV)/.dev -nt pyproject.toml ]; then :; \
+$(VENV)/.local: $(VENV)/.uv requirements/local.txt $(PACKAGE)
+	@if [ -e $(VENV)/.dev ] && [ -z "$$(find requirements/dev.txt $(PACKAGE) -newer $(VENV)/.dev)" ]; then :; \
 	  else $(call install,local); fi
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.uv requirements/dev.txt pyproject.toml
+$(VENV)/.dev: $(VENV)/.uv requirements/dev.txt $(PACKAGE)
 	@$(call install,dev)
 	@touch $@
 

@@ -1,7 +1,7 @@
 """What both executors of plans do: the records of a block -> text of CSV, topic by topic.
 
 A block is a run of whole MCAP records: a decompressed chunk, or records that stand outside of chunks. `scan` looks at
-it without decoding anything (definitions, times); `convert` makes rows. Both may be called from several threads at once.
+it without decoding anything (definitions, times); `convert` makes rows. Threads may call both at the same time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Decoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Selection:
     """What shall become of messages. A channel that is not in `decoders` is skipped; None: the caller decodes it.
 
@@ -68,7 +68,7 @@ class Rows(NamedTuple):
     """The rows of one channel in a block, as lines of CSV."""
 
     channel: int
-    count: int
+    lines: int
     escaped: int
     text: bytes | memoryview
 

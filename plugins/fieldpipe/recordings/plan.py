@@ -1,9 +1,9 @@
 """A type compiled into a plan: the columns of its table and the instructions that fill them.
 
 A plan is made once per schema and run once per message by an executor: `decode.py` and its neighbours are the readable
-one, `native/` the compiled one. In wire formats without names (CDR, ROS 1) instructions run in the order of the payload;
-in those with (protobuf, JSON) FIELDS finds each FIELD, and the cells come in the order of the plan. On the top level
-every value is one cell and a LIST is one cell of JSON; inside a LIST values and LITERALs are pieces of that JSON.
+one, `native/` the compiled one. In wire formats without names (CDR, ROS 1) instructions run in the order of the
+payload; in those with (protobuf, JSON) FIELDS finds each FIELD, and the cells come in the order of the plan. On the top
+level every value is one cell and a LIST is one cell of JSON; inside a LIST values and LITERALs are pieces of that JSON.
 """
 
 from __future__ import annotations

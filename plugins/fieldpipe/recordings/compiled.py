@@ -1,0 +1,355 @@
+"""The compiled executor: `native/executor.cpp` as a shared library, called through ctypes, which releases the GIL."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int32, c_uint32, c_uint64, c_void_p
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from fieldpipe.recordings.executor import (
+    FOREVER,
+    INTERVALS,
+    TEXT_LIMIT,
+    Content,
+    Converted,
+    Decoder,
+    Defined,
+    Left,
+    Rows,
+    Scanned,
+    Selection,
+    Tally,
+    Why,
+)
+from fieldpipe.recordings.plan import Form, Instruction, Op, Wire
+from fieldpipe.recordings.typetree import Kind
+
+_ANY = 2**64 - 1  # a count or bound that is not given
+_SKIP, _ASK = -1, -2
+_NONE = len(Kind)  # a kind that is not given
+_READ_ONLY = 0x100  # PyBUF_READ
+
+
+class Unavailable(Exception):
+    """There is no compiled executor that this package could use; the text says why."""
+
+
+class _Instruction(Structure):
+    """Laid out as in native/plan.hpp; so are the others, as in native/executor.cpp."""
+
+    _fields_ = (
+        *((name, c_uint64) for name in ("count", "bound", "least")),
+        *((name, c_uint32) for name in ("op", "kind", "body", "text", "size")),
+        *((name, c_uint32) for name in ("cells", "number", "form", "optional", "unused")),
+    )
+
+
+class _Tally(Structure):
+    _fields_ = (
+        ("channel", c_uint64),
+        *((name, c_uint64) for name in ("messages", "size", "first", "last", "least", "most", "backwards")),
+        ("intervals", c_uint64 * INTERVALS),
+    )
+
+
+class _Defined(Structure):
+    _fields_ = (("opcode", c_uint64), ("start", c_uint64), ("end", c_uint64))
+
+
+class _ScanView(Structure):
+    _fields_ = (
+        ("end", c_uint64),
+        ("tallies", POINTER(_Tally)),
+        ("tally_count", c_uint64),
+        ("definitions", POINTER(_Defined)),
+        ("definition_count", c_uint64),
+        ("refused", POINTER(_Defined)),
+        ("refused_count", c_uint64),
+        ("other", POINTER(c_uint64)),
+    )
+
+
+class _Table(Structure):
+    _fields_ = (
+        ("text", c_void_p),
+        *((name, c_uint64) for name in ("size", "channel", "rows", "escaped")),
+    )
+
+
+class _Left(Structure):
+    _fields_ = tuple((name, c_uint64) for name in ("why", "channel", "start", "end"))
+
+
+class _Request(Structure):
+    _fields_ = (
+        ("content", c_void_p),
+        ("start", c_uint64),
+        ("end", c_uint64),
+        ("actions", POINTER(c_int32)),
+        ("channels", c_uint64),
+        ("plans", POINTER(c_void_p)),
+        ("first_time", c_uint64),
+        ("last_time", c_uint64),
+        ("limit", c_uint64),
+    )
+
+
+class _ResultView(Structure):
+    _fields_ = (
+        ("stop", c_uint64),
+        ("tables", POINTER(_Table)),
+        ("table_count", c_uint64),
+        ("left", POINTER(_Left)),
+        ("left_count", c_uint64),
+    )
+
+
+class _Buffer(Structure):
+    """Py_buffer of Python's stable ABI."""
+
+    _fields_ = (
+        ("buf", c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", ctypes.c_int),
+        ("ndim", ctypes.c_int),
+        *((name, c_void_p) for name in ("format", "shape", "strides", "suboffsets", "internal")),
+    )
+
+
+@cache
+def load() -> CompiledExecutor:
+    """The compiled executor. Raises Unavailable."""
+    folder = Path(__file__).parent
+    found = [path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_native{suffix}").exists()]
+    if not found:
+        raise Unavailable("it was not built, which takes a C++ compiler")
+    try:
+        return CompiledExecutor(ctypes.CDLL(str(found[0])))
+    except (OSError, AttributeError) as error:
+        raise Unavailable(f"{found[0].name} cannot be loaded: {error}") from error
+
+
+class CompiledExecutor:
+    """Runs plans in native code; see executor.Executor."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = _declared(library)
+        layout = ctypes.sizeof(_Instruction) << 32 | ctypes.sizeof(_Tally) << 16 | ctypes.sizeof(_Request)
+        if library.fieldpipe_names() != _names() or library.fieldpipe_layout() != layout:
+            raise Unavailable("it was built from other sources than these")
+        self._results: list[_Handle] = []
+        self._scans: list[_Handle] = []
+        self._plans: weakref.WeakKeyDictionary[Decoder, _Handle] = weakref.WeakKeyDictionary()
+        self._selections: weakref.WeakKeyDictionary[Selection, _Actions] = weakref.WeakKeyDictionary()
+
+    def scan(self, content: Content, start: int, end: int) -> Scanned:
+        """See Executor.scan."""
+        handle = self._scans.pop() if self._scans else self._handle("scan")
+        view = _ScanView()
+        with _address(content) as address:
+            _check(self._library.fieldpipe_scan(address, start, end, handle.pointer, byref(view)))
+        scanned = Scanned(
+            end=view.end,
+            definitions=[Defined(d.opcode, d.start, d.end) for d in view.definitions[: view.definition_count]],
+            tallies={tally.channel: _tally(tally) for tally in view.tallies[: view.tally_count]},
+            other={opcode: count for opcode, count in enumerate(view.other[:256]) if count},
+            refused=[(message.start, message.end) for message in view.refused[: view.refused_count]],
+        )
+        self._scans.append(handle)
+        return scanned
+
+    def convert(self, content: Content, start: int, end: int, selection: Selection) -> Converted:
+        """See Executor.convert."""
+        actions = self._selections.get(selection) or self._prepare(selection)
+        handle = self._results.pop() if self._results else self._handle("result")
+        view = _ResultView()
+        with _address(content) as address:
+            request = _Request(
+                address,
+                start,
+                end,
+                actions.by_channel,
+                len(actions.by_channel),
+                actions.plans,
+                max(selection.start, 0),
+                min(selection.end - 1, FOREVER),
+                TEXT_LIMIT,
+            )
+            _check(self._library.fieldpipe_convert(byref(request), handle.pointer, byref(view)))
+        return _Compiled(
+            stop=view.stop,
+            rows=[Rows(t.channel, t.rows, t.escaped, _memory(t.text, t.size)) for t in view.tables[: view.table_count]],
+            left=[Left(Why(m.why), m.channel, m.start, m.end) for m in view.left[: view.left_count]],
+            handle=handle,
+            pool=self._results,
+        )
+
+    def _prepare(self, selection: Selection) -> _Actions:
+        handles = [self._plan(decoder) for decoder in selection.decoders.values() if decoder is not None]
+        numbers = iter(range(len(handles)))
+        by_channel = (c_int32 * (max(selection.decoders, default=-1) + 1))()
+        ctypes.memset(by_channel, 0xFF, ctypes.sizeof(by_channel))
+        if selection.start < selection.end:
+            for channel, decoder in selection.decoders.items():
+                by_channel[channel] = _ASK if decoder is None else next(numbers)
+        made = _Actions(by_channel, (c_void_p * len(handles))(*(handle.pointer for handle in handles)), handles)
+        self._selections[selection] = made
+        return made
+
+    def _plan(self, decoder: Decoder) -> _Handle:
+        if decoder not in self._plans:
+            texts = bytearray()
+            program = [*chain.from_iterable(_flat(i, texts) for i in decoder.plan.program)]
+            pointer = self._library.fieldpipe_plan(
+                (_Instruction * len(program))(*program),
+                len(program),
+                bytes(texts),
+                len(texts),
+                _number(decoder.plan.wire),
+                decoder.formula_safe,
+            )
+            self._plans[decoder] = _Handle(pointer, self._library.fieldpipe_plan_free)
+        return self._plans[decoder]
+
+    def _handle(self, what: str) -> _Handle:
+        new, free = (getattr(self._library, f"fieldpipe_{what}_{action}") for action in ("new", "free"))
+        return _Handle(new(), free)
+
+
+class _Handle:
+    """A native object, freed with this one."""
+
+    def __init__(self, pointer: int | None, free: Callable[[int], None]) -> None:
+        if pointer is None:
+            raise _no_memory()
+        self.pointer = pointer
+        weakref.finalize(self, free, pointer)
+
+
+class _Actions(NamedTuple):
+    """A selection in native form. The plans live as long as this does."""
+
+    by_channel: ctypes.Array[c_int32]
+    plans: ctypes.Array[c_void_p]
+    owners: list[_Handle]
+
+
+@dataclass(slots=True)
+class _Compiled(Converted):
+    """Texts in the memory of a native result, which the next call may have once they are released."""
+
+    handle: _Handle
+    pool: list[_Handle]
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self.rows = []
+        self.pool.append(self.handle)
+
+
+def _flat(instruction: Instruction, texts: bytearray) -> Iterator[_Instruction]:
+    """An instruction and, behind it, those of its body."""
+    body = [*chain.from_iterable(_flat(inner, texts) for inner in instruction.body)]
+    text = instruction.text.encode()
+    position = len(texts)
+    texts += text
+    yield _Instruction(
+        count=_ANY if instruction.count is None else min(instruction.count, _ANY - 1),
+        bound=_ANY if instruction.bound is None else min(instruction.bound, _ANY - 1),
+        least=min(instruction.least, _ANY - 1),
+        op=_number(instruction.op),
+        kind=_NONE if instruction.kind is None else _number(instruction.kind),
+        body=len(body),
+        text=position,
+        size=len(text),
+        cells=instruction.cells,
+        number=instruction.number,
+        form=_number(instruction.form),
+        optional=instruction.optional,
+    )
+    yield from body
+
+
+def _tally(native: _Tally) -> Tally:
+    return Tally(
+        messages=native.messages,
+        size=native.size,
+        first=native.first,
+        last=native.last,
+        least=native.least,
+        most=native.most,
+        backwards=native.backwards,
+        intervals=list(native.intervals),
+    )
+
+
+@cache
+def _number(member: Enum) -> int:
+    return list(type(member)).index(member)
+
+
+def _names() -> bytes:
+    """What `fieldpipe_names` must say: both sides count the members of these enumerations."""
+    kinds: tuple[type[Enum], ...] = (Wire, Op, Form, Kind)
+    return "|".join(" ".join(kind.__members__) for kind in kinds).encode()
+
+
+@contextmanager
+def _address(content: Content) -> Iterator[int]:
+    """Where the bytes are; they stay there for the time of the context."""
+    buffer = _Buffer()
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(content), byref(buffer), 0)
+    try:
+        yield buffer.buf or 0
+    finally:
+        ctypes.pythonapi.PyBuffer_Release(byref(buffer))
+
+
+_memory_view = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
+    ("PyMemoryView_FromMemory", ctypes.pythonapi)
+)
+
+
+def _memory(address: int | None, size: int) -> memoryview:
+    made: memoryview = _memory_view(address, size, _READ_ONLY) if address else memoryview(b"")
+    return made
+
+
+def _check(success: bool) -> None:
+    if not success:
+        raise _no_memory()
+
+
+def _no_memory() -> MemoryError:
+    return MemoryError("the compiled executor got no memory")
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Say what the functions take and return."""
+    native: dict[str, tuple[type | None, tuple[type, ...]]] = {
+        "names": (c_char_p, ()),
+        "layout": (c_uint64, ()),
+        "plan": (c_void_p, (POINTER(_Instruction), c_uint64, c_char_p, c_uint64, c_uint32, c_uint32)),
+        "plan_free": (None, (c_void_p,)),
+        "scan_new": (c_void_p, ()),
+        "scan_free": (None, (c_void_p,)),
+        "scan": (c_bool, (c_void_p, c_uint64, c_uint64, c_void_p, POINTER(_ScanView))),
+        "result_new": (c_void_p, ()),
+        "result_free": (None, (c_void_p,)),
+        "convert": (c_bool, (POINTER(_Request), c_void_p, POINTER(_ResultView))),
+    }
+    for name, (returned, taken) in native.items():
+        function = getattr(library, f"fieldpipe_{name}")
+        function.restype, function.argtypes = returned, taken
+    return library
