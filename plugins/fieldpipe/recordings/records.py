@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TypeVar
@@ -13,6 +14,10 @@ from mcap.records import Channel as ChannelRecord
 from mcap.records import Schema as SchemaRecord
 
 from fieldpipe.errors import FieldpipeError
+
+HEADER = struct.Struct("<BQ")  # of every record: opcode, length of the body
+MESSAGE = struct.Struct("<HIQQ")  # how the body of a message begins: channel, sequence, log time, publish time
+MAX_MESSAGE = 128 * 1024 * 1024  # bytes of a message's body
 
 Record = TypeVar("Record", ChannelRecord, SchemaRecord)
 
