@@ -10,7 +10,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 STACK := $(BIN)/python -m scripts.stack
 PACKAGE := pyproject.toml setup.py $(wildcard plugins/fieldpipe/recordings/native/*)
 
-.PHONY: help demo test test-faults bench-events up down status logs ledger lint format lock clean
+.PHONY: help demo test test-faults bench-events fuzz up down status logs ledger lint format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against re
 
 bench-events: $(VENV)/.dev ## acknowledgements, put-to-CSV latency, a burst and restarts, as a table (10 minutes)
 	@$(BIN)/python -m tests.bench.events
+
+fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)
+	@$(BIN)/python -m tests.fuzz.fuzz $(or $(FOR),600)
 
 up: $(VENV)/.local ## start the embedded stack and leave it running
 	@$(STACK) up

@@ -30,7 +30,7 @@ from fieldpipe.recordings.executor import (
     Tally,
     Why,
 )
-from fieldpipe.recordings.plan import Form, Instruction, Op, Wire
+from fieldpipe.recordings.plan import Form, Instruction, Op, Plan, Wire
 from fieldpipe.recordings.typetree import Kind
 
 _ANY = 2**64 - 1  # a count or bound that is not given
@@ -43,7 +43,7 @@ class Unavailable(Exception):
     """There is no compiled executor that this package could use; the text says why."""
 
 
-class _Instruction(Structure):
+class NativeInstruction(Structure):
     """Laid out as in native/plan.hpp; so are the others, as in native/executor.cpp."""
 
     _fields_ = (
@@ -145,7 +145,7 @@ class CompiledExecutor:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = _declared(library)
-        layout = ctypes.sizeof(_Instruction) << 32 | ctypes.sizeof(_Tally) << 16 | ctypes.sizeof(_Request)
+        layout = ctypes.sizeof(NativeInstruction) << 32 | ctypes.sizeof(_Tally) << 16 | ctypes.sizeof(_Request)
         if library.fieldpipe_names() != _names() or library.fieldpipe_layout() != layout:
             raise Unavailable("it was built from other sources than these")
         self._results: list[_Handle] = []
@@ -209,16 +209,9 @@ class CompiledExecutor:
 
     def _plan(self, decoder: Decoder) -> _Handle:
         if decoder not in self._plans:
-            texts = bytearray()
-            program = [*chain.from_iterable(_flat(i, texts) for i in decoder.plan.program)]
-            pointer = self._library.fieldpipe_plan(
-                (_Instruction * len(program))(*program),
-                len(program),
-                bytes(texts),
-                len(texts),
-                _number(decoder.plan.wire),
-                decoder.formula_safe,
-            )
+            program, texts = native_program(decoder.plan)
+            wire, safe = number(decoder.plan.wire), decoder.formula_safe
+            pointer = self._library.fieldpipe_plan(program, len(program), texts, len(texts), wire, safe)
             self._plans[decoder] = _Handle(pointer, self._library.fieldpipe_plan_free)
         return self._plans[decoder]
 
@@ -258,24 +251,30 @@ class _Compiled(Converted):
         self.pool.append(self.handle)
 
 
-def _flat(instruction: Instruction, texts: bytearray) -> Iterator[_Instruction]:
-    """An instruction and, behind it, those of its body."""
+def native_program(plan: Plan) -> tuple[ctypes.Array[NativeInstruction], bytes]:
+    """A plan's instructions one after the other, each followed by those of its body, and their texts."""
+    texts = bytearray()
+    program = [*chain.from_iterable(_flat(instruction, texts) for instruction in plan.program)]
+    return (NativeInstruction * len(program))(*program), bytes(texts)
+
+
+def _flat(instruction: Instruction, texts: bytearray) -> Iterator[NativeInstruction]:
     body = [*chain.from_iterable(_flat(inner, texts) for inner in instruction.body)]
     text = instruction.text.encode()
     position = len(texts)
     texts += text
-    yield _Instruction(
+    yield NativeInstruction(
         count=_ANY if instruction.count is None else min(instruction.count, _ANY - 1),
         bound=_ANY if instruction.bound is None else min(instruction.bound, _ANY - 1),
         least=min(instruction.least, _ANY - 1),
-        op=_number(instruction.op),
-        kind=_NONE if instruction.kind is None else _number(instruction.kind),
+        op=number(instruction.op),
+        kind=_NONE if instruction.kind is None else number(instruction.kind),
         body=len(body),
         text=position,
         size=len(text),
         cells=instruction.cells,
         number=instruction.number,
-        form=_number(instruction.form),
+        form=number(instruction.form),
         optional=instruction.optional,
     )
     yield from body
@@ -295,7 +294,8 @@ def _tally(native: _Tally) -> Tally:
 
 
 @cache
-def _number(member: Enum) -> int:
+def number(member: Enum) -> int:
+    """How the native side writes a member of the enumerations that it knows."""
     return list(type(member)).index(member)
 
 
@@ -340,7 +340,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     native: dict[str, tuple[type | None, tuple[type, ...]]] = {
         "names": (c_char_p, ()),
         "layout": (c_uint64, ()),
-        "plan": (c_void_p, (POINTER(_Instruction), c_uint64, c_char_p, c_uint64, c_uint32, c_uint32)),
+        "plan": (c_void_p, (POINTER(NativeInstruction), c_uint64, c_char_p, c_uint64, c_uint32, c_uint32)),
         "plan_free": (None, (c_void_p,)),
         "scan_new": (c_void_p, ()),
         "scan_free": (None, (c_void_p,)),

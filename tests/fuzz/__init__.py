@@ -1,0 +1,1 @@
+"""Fuzzing of the compiled executor: `make fuzz`."""
