@@ -49,7 +49,7 @@ class NativeInstruction(Structure):
     _fields_ = (
         *((name, c_uint64) for name in ("count", "bound", "least")),
         *((name, c_uint32) for name in ("op", "kind", "body", "text", "size")),
-        *((name, c_uint32) for name in ("cells", "number", "form", "optional", "unused")),
+        *((name, c_uint32) for name in ("cells", "number", "form", "optional", "oneof")),
     )
 
 
@@ -276,6 +276,7 @@ def _flat(instruction: Instruction, texts: bytearray) -> Iterator[NativeInstruct
         number=instruction.number,
         form=number(instruction.form),
         optional=instruction.optional,
+        oneof=instruction.oneof,
     )
     yield from body
 

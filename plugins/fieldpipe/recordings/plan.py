@@ -60,7 +60,8 @@ class Op(Enum):
     BASE64 = auto()  # a sequence of bytes (or `count` of them) as one text
     ROWS = auto()  # like LIST, but every element is a row of its own; `cells` says how many cells an element makes
     FIELDS = auto()  # protobuf, JSON: a message or object; `body` are its FIELDs, which make `cells` cells
-    FIELD = auto()  # a member of FIELDS, found by `number` (protobuf) or `text` (JSON)
+    FIELD = auto()  # a member of FIELDS, found by `number` (protobuf) or `text` (JSON); `kind` or `body` says what it is
+    AGAIN = auto()  # protobuf: the FIELDS around this one, `count` levels out, inside JSON: a message holds its own kind
     JSON = auto()  # JSON: the whole payload as one cell
 
 
@@ -80,7 +81,7 @@ class Instruction:
     """One step of a plan; which parameters count depends on `op`. `least` is the fewest bytes of a LIST's element.
 
     Of a FIELD, `count` None means repeated; `optional` that one which is absent is an empty cell (`null` in JSON), not
-    the default of its kind.
+    the default of its kind; of FIELDs with the same `oneof` (0: none) the last one in the payload is the only one.
     """
 
     op: Op
@@ -94,6 +95,7 @@ class Instruction:
     number: int = 0
     form: Form = Form.NONE
     optional: bool = False
+    oneof: int = 0
 
 
 @dataclass(frozen=True, slots=True)

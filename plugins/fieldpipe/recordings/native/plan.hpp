@@ -9,7 +9,7 @@ namespace fieldpipe {
 
 // The numbers of the enumerations in plan.py and typetree.py; `fieldpipe_names` lets the loader compare.
 enum class Wire : uint32_t { CDR, ROS1, PROTOBUF, JSON };
-enum class Op : uint32_t { VALUES, TEXT, LIST, LITERAL, DUMMY, DELIMITER, BYTES, BASE64, ROWS, FIELDS, FIELD, JSON };
+enum class Op : uint32_t { VALUES, TEXT, LIST, LITERAL, DUMMY, DELIMITER, BYTES, BASE64, ROWS, FIELDS, FIELD, AGAIN, JSON };
 enum class Form : uint32_t { NONE, VARINT, ZIGZAG, FIXED, LENGTH, GROUP };
 enum class Kind : uint32_t {
   BOOL, INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64, FLOAT32, FLOAT64,
@@ -18,7 +18,7 @@ enum class Kind : uint32_t {
 };
 inline constexpr char NAMES[] =
     "CDR ROS1 PROTOBUF JSON|"
-    "VALUES TEXT LIST LITERAL DUMMY DELIMITER BYTES BASE64 ROWS FIELDS FIELD JSON|"
+    "VALUES TEXT LIST LITERAL DUMMY DELIMITER BYTES BASE64 ROWS FIELDS FIELD AGAIN JSON|"
     "NONE VARINT ZIGZAG FIXED LENGTH GROUP|"
     "BOOL INT8 UINT8 INT16 UINT16 INT32 UINT32 INT64 UINT64 FLOAT32 FLOAT64 "
     "STRING WSTRING TIME ROS1_TIME ROS1_DURATION BYTES";
@@ -38,7 +38,7 @@ struct Instruction {  // laid out as in compiled.py
   uint32_t number;
   Form form;
   uint32_t optional;
-  uint32_t unused;
+  uint32_t oneof;
 };
 
 struct Plan {
