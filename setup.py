@@ -1,6 +1,7 @@
 """Builds the compiled executor of recordings if there is a C++ compiler; without one the package installs as well."""
 
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -13,10 +14,7 @@ setup(
         Extension(
             "fieldpipe.recordings._native",
             sources=["plugins/fieldpipe/recordings/native/executor.cpp"],
-            depends=[
-                f"plugins/fieldpipe/recordings/native/{name}.hpp"
-                for name in ("cdr", "floats", "json", "numbers", "plan", "protobuf", "text")
-            ],
+            depends=sorted(map(str, Path("plugins/fieldpipe/recordings/native").glob("*.hpp"))),
             language="c++",
             extra_compile_args=FLAGS,
             extra_link_args=LINK,

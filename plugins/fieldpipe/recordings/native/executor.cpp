@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cdr.hpp"
+#include "testing.hpp"
 #include "text.hpp"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))

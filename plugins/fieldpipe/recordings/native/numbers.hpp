@@ -1,42 +1,42 @@
 // Numbers as text: integers, and floats as the shortest decimal that reads back, in Python's notation.
 #pragma once
 
-#include <charconv>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
+#include "digits.hpp"
+#include "floats.hpp"
 
 namespace fieldpipe {
 
-constexpr size_t MAX_NUMBER = 32;  // bytes; every function here writes less and returns where it stopped
-
-struct Pairs {
-  char of[200];
-  constexpr Pairs() : of() {
-    for (int number = 0; number < 100; ++number) {
-      of[2 * number] = static_cast<char>('0' + number / 10);
-      of[2 * number + 1] = static_cast<char>('0' + number % 10);
-    }
-  }
-};
-inline constexpr Pairs PAIRS;
-
 inline char* write_u64(char* out, uint64_t value) {
-  char digits[20];
-  char* at = digits + sizeof digits;
-  for (; value >= 100; value /= 100) std::memcpy(at -= 2, PAIRS.of + 2 * (value % 100), 2);
-  if (value >= 10) {
-    std::memcpy(at -= 2, PAIRS.of + 2 * value, 2);
+  constexpr uint64_t EIGHT = 100'000'000, SIXTEEN = EIGHT * EIGHT;
+  auto digits = [](uint64_t below_eight) { return eight_digits(static_cast<uint32_t>(below_eight)); };
+  auto first = [&](uint64_t below_eight) {  // without zeros in front
+    uint64_t word = digits(below_eight);
+    int zeros = __builtin_ctzll(word | uint64_t{1} << 56) / 8;
+    put_word(out, (word | ZEROS) >> 8 * zeros);
+    out += 8 - zeros;
+  };
+  auto next = [&](uint64_t below_eight) {
+    put_word(out, digits(below_eight) | ZEROS);
+    out += 8;
+  };
+  if (value < 10) {
+    *out++ = static_cast<char>('0' + value);
+  } else if (value < EIGHT) {
+    first(value);
+  } else if (value < SIXTEEN) {
+    first(value / EIGHT);
+    next(value % EIGHT);
   } else {
-    *--at = static_cast<char>('0' + value);
+    first(value / SIXTEEN);
+    next(value % SIXTEEN / EIGHT);
+    next(value % EIGHT);
   }
-  size_t size = static_cast<size_t>(digits + sizeof digits - at);
-  std::memcpy(out, at, size);
-  return out + size;
+  return out;
 }
 
 inline char* write_i64(char* out, int64_t value) {
-  if (value < 0) *out++ = '-';
+  *out = '-';
+  out += value < 0;
   return write_u64(out, value < 0 ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value));
 }
 
