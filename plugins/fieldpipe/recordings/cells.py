@@ -12,8 +12,9 @@ import struct
 from collections.abc import Sequence
 from json.encoder import encode_basestring as json_string
 
-__all__ = ["float32_text", "json_floats", "json_string", "json_value", "quoted", "row"]
+__all__ = ["defused", "float32_text", "json_floats", "json_string", "json_value", "quoted", "row"]
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _FLOAT32 = struct.Struct("<f")
 _SMALLEST_NORMAL = 2.0**-126
 # Below a power of two float32s lie twice as close, so that rounding down may miss it where rounding up, in as many
@@ -26,6 +27,11 @@ def quoted(text: str) -> str:
     if '"' in text or "," in text or "\n" in text or "\r" in text:
         return '"' + text.replace('"', '""') + '"'
     return text
+
+
+def defused(text: str) -> str:
+    """A text that no spreadsheet takes for a formula (OWASP, "CSV Injection")."""
+    return "'" + text if text.startswith(_FORMULAS) else text
 
 
 def row(cells: Sequence[str]) -> str:

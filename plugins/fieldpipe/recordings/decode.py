@@ -1,60 +1,74 @@
-"""The readable executor of plans: a CDR payload -> the cells of its row.
+"""The readable executor of plans for CDR and ROS 1: a payload -> the cells of its rows.
 
-A plan's instructions become closures once per kind of header (`steps.py`); running it is calling them in order.
+A plan's instructions become closures once per layout (`linker.py`); running it is calling them in order.
 """
 
 from __future__ import annotations
 
 import struct
 
-from fieldpipe.recordings.cdr import ENCODINGS, HEADER_SIZE
-from fieldpipe.recordings.plan import Plan
-from fieldpipe.recordings.steps import DecodeError, Found, Linker, Step
+from fieldpipe.recordings.layouts import CDR, HEADER_SIZE, ROS1, UNSUPPORTED, Layout
+from fieldpipe.recordings.linker import Linker
+from fieldpipe.recordings.plan import Plan, Wire
+from fieldpipe.recordings.rows import rows_of
+from fieldpipe.recordings.steps import DecodeError, Found, Step
 
 __all__ = ["CdrDecoder", "DecodeError"]
 
-MAX_PADDING = 7  # bytes that may follow the last value
-
 
 class CdrDecoder:
-    """Runs a plan."""
+    """Runs a plan whose wire is CDR or ROS 1. See executor.Decoder."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, formula_safe: bool = False) -> None:
+        self.plan = plan
+        self.formula_safe = formula_safe
         self.columns = plan.columns
-        self._plan = plan
-        self._found = Found()
-        self._steps: dict[int, list[Step]] = {}
+        self.escaped = 0
+        self.has_more = False
+        self.binary = b""
+        self._linked: dict[Layout, tuple[list[Step], Found]] = {}
 
-    @property
-    def escaped(self) -> int:
-        """How many texts so far held bytes that were not valid."""
-        return self._found.escaped
-
-    @property
-    def binary(self) -> bytes:
-        """The BYTES of the last payload, if the plan has such an instruction."""
-        return self._found.binary
+    def rows(self, payload: bytes) -> list[list[str]]:
+        """See executor.Decoder.rows. A payload must be consumed exactly."""
+        if self.plan.wire is Wire.ROS1:
+            return self._rows(payload, ROS1)
+        return self._rows(payload[HEADER_SIZE:], _layout_of(payload))
 
     def cells(self, payload: bytes) -> list[str]:
-        """One CSV cell per column. Raises DecodeError unless the payload is consumed exactly."""
-        if len(payload) < HEADER_SIZE:
-            raise DecodeError(f"{len(payload)} bytes are too few for a CDR header")
-        steps = self._steps.get(payload[1]) or self._prepare(payload[0], payload[1])
+        """The first row."""
+        return self.rows(payload)[0]
+
+    def _rows(self, payload: bytes, layout: Layout) -> list[list[str]]:
+        steps, found = self._linked.get(layout) or self._link(layout)
+        found.clear()
         cells: list[str] = []
-        position = HEADER_SIZE
+        position = 0
         try:
             for step in steps:
                 position = step(payload, position, cells)
         except struct.error as error:
             raise DecodeError(f"the payload ends inside a value ({len(payload)} bytes)") from error
         left = len(payload) - position
-        if not 0 <= left <= MAX_PADDING:
+        if not 0 <= left <= layout.padding:
             raise DecodeError(f"{left} bytes are left after the last field" if left > 0 else "the payload ends early")
-        return cells
+        rows = rows_of(cells, found.exploded)
+        self.escaped += found.escaped
+        self.binary = found.binary
+        return rows
 
-    def _prepare(self, first: int, second: int) -> list[Step]:
-        encoding = ENCODINGS.get(second)
-        if first != 0 or encoding is None:
-            raise DecodeError(f"CDR encapsulation {first:#04x} {second:#04x} is not supported")
-        self._steps[second] = Linker(encoding, self._found).cells(self._plan.program)
-        return self._steps[second]
+    def _link(self, layout: Layout) -> tuple[list[Step], Found]:
+        found = Found()
+        steps = Linker(layout, found, formula_safe=self.formula_safe).cells(self.plan.program)
+        self._linked[layout] = steps, found
+        return self._linked[layout]
+
+
+def _layout_of(payload: bytes) -> Layout:
+    if len(payload) < HEADER_SIZE:
+        raise DecodeError(f"{len(payload)} bytes are too few for a CDR header")
+    kind = payload[:2]
+    layout = CDR.get(kind)
+    if layout is None:
+        name = f" ({UNSUPPORTED[kind]})" if kind in UNSUPPORTED else ""
+        raise DecodeError(f"CDR encapsulation 0x{kind.hex()}{name} is not supported")
+    return layout

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from fieldpipe.recordings.cdr import CODES
+from fieldpipe.recordings.layouts import CODES
 from fieldpipe.recordings.plan import WIDTHS
 from fieldpipe.recordings.typetree import TEXT_KINDS, Array, Kind, Scalar, Sequence, Struct, Type
 

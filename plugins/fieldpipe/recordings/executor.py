@@ -12,6 +12,7 @@ from enum import IntEnum
 from mmap import mmap
 from typing import NamedTuple, Protocol
 
+from fieldpipe.errors import FieldpipeError
 from fieldpipe.recordings.plan import Plan
 
 Content = bytes | mmap
@@ -19,6 +20,10 @@ MAX_ROW = 64 * 1024 * 1024  # bytes of text; a message that would make more is n
 TEXT_LIMIT = 16 * 1024 * 1024  # bytes of text after which `convert` stops and tells where
 INTERVALS = 256  # buckets
 FOREVER = 2**64 - 1
+
+
+class DecodeError(FieldpipeError):
+    """A payload is not what its schema says, or makes more than MAX_ROW bytes of text."""
 
 
 class Decoder(Protocol):

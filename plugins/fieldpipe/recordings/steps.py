@@ -1,4 +1,4 @@
-"""The instructions of a plan as closures: what the readable executor calls for every message."""
+"""Values and strings of a payload as closures: the smallest steps of the readable executor."""
 
 from __future__ import annotations
 
@@ -6,11 +6,25 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fieldpipe.errors import FieldpipeError
-from fieldpipe.recordings.cdr import CODES, HEADER_SIZE, Encoding
-from fieldpipe.recordings.cells import float32_text, json_floats, json_string, quoted
-from fieldpipe.recordings.plan import WIDTHS, Instruction, Op
+from fieldpipe.recordings.cells import float32_text, json_floats
+from fieldpipe.recordings.executor import MAX_ROW, DecodeError
+from fieldpipe.recordings.layouts import CODES, Layout
+from fieldpipe.recordings.plan import WIDTHS
+from fieldpipe.recordings.rows import Exploded
 from fieldpipe.recordings.typetree import Kind
+
+__all__ = [
+    "DecodeError",
+    "Found",
+    "Length",
+    "Step",
+    "Strings",
+    "json_bytes",
+    "json_value",
+    "json_values",
+    "uint32",
+    "values",
+]
 
 _BLOCK = 1024 * 1024  # bytes
 _BYTE_TEXTS = [str(byte) for byte in range(256)]
@@ -18,168 +32,123 @@ _BYTE_TEXTS = [str(byte) for byte in range(256)]
 Step = Callable[[bytes, int, list[str]], int]
 """Reads at a position of the payload, appends what it read to the list, returns where it stopped."""
 
-
-class DecodeError(FieldpipeError):
-    """A payload is not what its schema says."""
+Length = Callable[[bytes, int], tuple[int, int]]
+"""Reads how many elements a list has; returns that and where they start."""
 
 
 @dataclass(slots=True)
 class Found:
-    """What steps find besides cells: texts so far with bytes that were not valid, and the payload's BYTES."""
+    """What steps find in a payload besides cells.
+
+    `escaped`: texts with bytes that were not valid; `binary`: its BYTES; `exploded`: the list whose elements become
+    rows; `least`: characters of text that it makes at least.
+    """
 
     escaped: int = 0
     binary: bytes = b""
+    exploded: Exploded | None = None
+    least: int = 0
+
+    def clear(self) -> None:
+        """Before the next payload."""
+        self.escaped, self.binary, self.exploded, self.least = 0, b"", None, 0
+
+    def expect(self, characters: int) -> None:
+        """There will be so much text: what nobody can use is refused before it is made."""
+        self.least += characters
+        if self.least > MAX_ROW:
+            raise DecodeError(f"the message makes more than the {MAX_ROW} bytes of text that are accepted")
 
 
-class Linker:
-    """Makes the closures for one byte order and version."""
+def values(layout: Layout, kind: Kind, count: int) -> Step:
+    """Appends `count` values."""
+    size, mask = WIDTHS[kind] * count, layout.alignment(kind) - 1
+    unpack = struct.Struct(layout.order + _format(kind, count)).unpack_from
+    texts = _TEXTS.get(kind, _plain)
 
-    def __init__(self, encoding: Encoding, found: Found) -> None:
-        self._order = encoding.order
-        self._widest = encoding.widest
-        self._delimiters = encoding.delimiters
+    def read(payload: bytes, position: int, out: list[str]) -> int:
+        position += -position & mask
+        out += texts(unpack(payload, position))
+        return position + size
+
+    return read
+
+
+def json_value(layout: Layout, kind: Kind) -> Step:
+    """Appends one value as JSON."""
+    read = values(layout, kind, 1)
+    if kind not in (Kind.FLOAT32, Kind.FLOAT64):
+        return read
+
+    def read_float(payload: bytes, position: int, out: list[str]) -> int:
+        position = read(payload, position, out)
+        out[-1] = json_floats(out[-1:])
+        return position
+
+    return read_float
+
+
+def json_values(layout: Layout, kind: Kind, length_of: Length) -> Step:
+    """Appends a JSON array of values."""
+    width, mask = WIDTHS[kind], layout.alignment(kind) - 1
+    order, texts = layout.order, _TEXTS.get(kind, _plain)
+
+    def read(payload: bytes, position: int, out: list[str]) -> int:
+        count, position = length_of(payload, position)
+        if not count:
+            out.append("[]")
+            return position
+        position += -position & mask
+        found = struct.unpack_from(order + _format(kind, count), payload, position)
+        out.append(f"[{json_floats(texts(found))}]")
+        return position + count * width
+
+    return read
+
+
+def json_bytes(length_of: Length) -> Step:
+    """Appends a JSON array of bytes. Point clouds have millions: a block at a time, without an object for each."""
+
+    def read(payload: bytes, position: int, out: list[str]) -> int:
+        count, position = length_of(payload, position)
+        end = position + count
+        blocks = (payload[at : min(at + _BLOCK, end)] for at in range(position, end, _BLOCK))
+        out.append("[" + ",".join(",".join(map(_BYTE_TEXTS.__getitem__, block)) for block in blocks) + "]")
+        return end
+
+    return read
+
+
+class Strings:
+    """Steps for strings. Those that are not valid are counted in `found`."""
+
+    def __init__(self, layout: Layout, found: Found) -> None:
+        self._layout = layout
         self._found = found
-        self._u32 = struct.Struct(encoding.order + "I").unpack_from
+        self._zeros = 1 if layout.terminated else 0
+        self._size = uint32(layout)
 
-    def cells(self, program: tuple[Instruction, ...]) -> list[Step]:
-        """Steps of the top level, each of which appends cells."""
-        return [self._step(i, in_json=False) for i in program if i.op is not Op.DELIMITER or self._delimiters]
+    def step(self, kind: Kind, count: int, written: Callable[[str], str]) -> Step:
+        """Appends `count` strings, each as `written` writes it."""
+        read_one = self._wide_string if kind is Kind.WSTRING else self._string
 
-    def _pieces(self, program: tuple[Instruction, ...]) -> list[Step]:
-        """Steps inside a list, each of which appends pieces of JSON."""
-        return [self._step(i, in_json=True) for i in program if i.op is not Op.DELIMITER or self._delimiters]
-
-    def _step(self, instruction: Instruction, *, in_json: bool) -> Step:
-        match instruction.op:
-            case Op.VALUES:
-                return self._values(instruction, in_json)
-            case Op.TEXT:
-                return self._text(instruction, json_string if in_json else quoted)
-            case Op.LIST:
-                return self._list(instruction) if in_json else _as_cell(self._list(instruction))
-            case Op.LITERAL:
-                return _literal(instruction.text)
-            case Op.DUMMY:
-                return lambda _payload, position, _out: position + 1
-            case Op.DELIMITER:
-                return lambda _payload, position, _out: position + (-position & 3) + 4
-            case Op.BYTES:
-                return self._bytes()
-
-    def _values(self, instruction: Instruction, in_json: bool) -> Step:
-        kind, count = _fixed(instruction)
-        size, mask = WIDTHS[kind] * count, self._alignment(kind) - 1
-        unpack = struct.Struct(self._order + _format(kind, count)).unpack_from
-        texts = _TEXTS.get(kind, _plain)
-        is_float = in_json and kind in (Kind.FLOAT32, Kind.FLOAT64)
-
-        def values(payload: bytes, position: int, out: list[str]) -> int:
-            position += (HEADER_SIZE - position) & mask
-            out += texts(unpack(payload, position))
-            return position + size
-
-        def json_values(payload: bytes, position: int, out: list[str]) -> int:
-            position += (HEADER_SIZE - position) & mask
-            out.append(json_floats(texts(unpack(payload, position))))
-            return position + size
-
-        return json_values if is_float else values
-
-    def _list(self, instruction: Instruction) -> Step:
-        """Appends one JSON array."""
-        body = instruction.body
-        if len(body) == 1 and body[0].op is Op.VALUES:
-            return self._list_of_values(instruction, body[0])
-        steps = self._pieces(body)
-        length_of = self._length(instruction)
-
-        def elements(payload: bytes, position: int, out: list[str]) -> int:
-            count, position = length_of(payload, position)
-            out.append("[")
-            for index in range(count):
-                if index:
-                    out.append(",")
-                for step in steps:
-                    position = step(payload, position, out)
-            out.append("]")
-            return position
-
-        return elements
-
-    def _list_of_values(self, instruction: Instruction, element: Instruction) -> Step:
-        kind, _ = _fixed(element)
-        if kind is Kind.UINT8:
-            return self._list_of_bytes(instruction)
-        width, mask = WIDTHS[kind], self._alignment(kind) - 1
-        order, texts = self._order, _TEXTS.get(kind, _plain)
-        length_of = self._length(instruction)
-
-        def elements(payload: bytes, position: int, out: list[str]) -> int:
-            count, position = length_of(payload, position)
-            if not count:
-                out.append("[]")
-                return position
-            position += (HEADER_SIZE - position) & mask
-            values = struct.unpack_from(order + _format(kind, count), payload, position)
-            out.append(f"[{json_floats(texts(values))}]")
-            return position + count * width
-
-        return elements
-
-    def _list_of_bytes(self, instruction: Instruction) -> Step:
-        """Point clouds and maps have millions of them: a block at a time, without an object for each."""
-        length_of = self._length(instruction)
-
-        def elements(payload: bytes, position: int, out: list[str]) -> int:
-            count, position = length_of(payload, position)
-            end = position + count
-            blocks = (payload[at : min(at + _BLOCK, end)] for at in range(position, end, _BLOCK))
-            out.append("[" + ",".join(",".join(map(_BYTE_TEXTS.__getitem__, block)) for block in blocks) + "]")
-            return end
-
-        return elements
-
-    def _length(self, instruction: Instruction) -> Callable[[bytes, int], tuple[int, int]]:
-        """Finds the number of elements and where they start; refuses what the payload cannot hold."""
-        fixed, bound, least, read_u32 = instruction.count, instruction.bound, instruction.least, self._u32
-
-        def length(payload: bytes, position: int) -> tuple[int, int]:
-            count = fixed
-            if count is None:
-                position += -position & 3
-                (count,) = read_u32(payload, position)
-                position += 4
-                if bound is not None and count > bound:
-                    raise DecodeError(f"a list of {count} elements where the schema allows {bound}")
-            if count * least > len(payload) - position:
-                raise DecodeError(f"a list of {count} elements does not fit into the payload")
-            return count, position
-
-        return length
-
-    def _text(self, instruction: Instruction, written: Callable[[str], str]) -> Step:
-        read = self._wide_string if instruction.kind is Kind.WSTRING else self._string
-        count = instruction.count or 0
-
-        def text(payload: bytes, position: int, out: list[str]) -> int:
+        def read(payload: bytes, position: int, out: list[str]) -> int:
             for _ in range(count):
-                value, position = read(payload, position)
-                out.append(written(value))
+                text, position = read_one(payload, position)
+                out.append(written(text))
             return position
 
-        return text
+        return read
 
     def _string(self, payload: bytes, position: int) -> tuple[str, int]:
-        """A uint32 of bytes, the final zero included, then UTF-8; some writers give an empty string no zero."""
-        position += -position & 3
-        (size,) = self._u32(payload, position)
-        position += 4
+        """A uint32 of bytes, then UTF-8. CDR counts a final zero, which some writers leave out of an empty string."""
+        size, position = self._size(payload, position)
         if not size:
             return "", position
         end = position + size
-        if end > len(payload) or payload[end - 1]:
+        if end > len(payload) or (self._zeros and payload[end - 1]):
             raise DecodeError(f"a string of {size} bytes does not end where it should")
-        content = payload[position : end - 1]
+        content = payload[position : end - self._zeros]
         try:
             return content.decode(), end
         except UnicodeDecodeError:
@@ -188,15 +157,13 @@ class Linker:
 
     def _wide_string(self, payload: bytes, position: int) -> tuple[str, int]:
         """XCDR1: a uint32 of characters, four bytes each; XCDR2: a uint32 of bytes, then UTF-16. No final zero."""
-        position += -position & 3
-        (size,) = self._u32(payload, position)
-        position += 4
-        width = 2 if self._delimiters else 4
-        count, odd = divmod(size, 2) if self._delimiters else (size, 0)
+        size, position = self._size(payload, position)
+        width = 2 if self._layout.delimiters else 4
+        count, odd = divmod(size, 2) if self._layout.delimiters else (size, 0)
         end = position + count * width
         if odd or end > len(payload):
             raise DecodeError(f"a wide string of {count} characters does not fit into the payload")
-        units = struct.unpack_from(f"{self._order}{count}{'H' if width == 2 else 'I'}", payload, position)
+        units = struct.unpack_from(f"{self._layout.order}{count}{'H' if width == 2 else 'I'}", payload, position)
         if any(unit > 0x10FFFF for unit in units):
             raise DecodeError("a wide string holds what is no character")
         # two halves of a pair may stand in units of their own, whatever the width
@@ -207,37 +174,18 @@ class Linker:
             self._found.escaped += 1
             return pairs.decode("utf-16-le", "backslashreplace"), end
 
-    def _bytes(self) -> Step:
-        length_of = self._length(Instruction(Op.LIST, count=None))
 
-        def binary(payload: bytes, position: int, out: list[str]) -> int:
-            count, position = length_of(payload, position)
-            self._found.binary = payload[position : position + count]
-            out.append("")
-            return position + count
+def uint32(layout: Layout) -> Length:
+    """Reads a number of four bytes."""
+    mask = layout.alignment(Kind.UINT32) - 1
+    unpack = struct.Struct(layout.order + "I").unpack_from
 
-        return binary
+    def read(payload: bytes, position: int) -> tuple[int, int]:
+        position += -position & mask
+        (number,) = unpack(payload, position)
+        return number, position + 4
 
-    def _alignment(self, kind: Kind) -> int:
-        return 4 if kind is Kind.TIME else min(WIDTHS[kind], self._widest)
-
-
-def _as_cell(pieces: Step) -> Step:
-    def cell(payload: bytes, position: int, out: list[str]) -> int:
-        made: list[str] = []
-        position = pieces(payload, position, made)
-        out.append(quoted("".join(made)))
-        return position
-
-    return cell
-
-
-def _literal(text: str) -> Step:
-    def literal(_payload: bytes, position: int, out: list[str]) -> int:
-        out.append(text)
-        return position
-
-    return literal
+    return read
 
 
 def _plain(values: tuple[int | float, ...]) -> list[str]:
@@ -260,14 +208,11 @@ _TEXTS: dict[Kind, Callable[..., list[str]]] = {
     Kind.BOOL: _booleans,
     Kind.FLOAT32: _float32s,
     Kind.TIME: _times,
+    Kind.ROS1_TIME: _times,
+    Kind.ROS1_DURATION: _times,
 }
 
 
-def _fixed(instruction: Instruction) -> tuple[Kind, int]:
-    assert instruction.kind is not None
-    assert instruction.count is not None
-    return instruction.kind, instruction.count
-
-
 def _format(kind: Kind, count: int) -> str:
-    return CODES[kind] * count if kind is Kind.TIME else f"{count}{CODES[kind]}"
+    codes = CODES[kind]
+    return f"{count}{codes}" if len(codes) == 1 else codes * count

@@ -37,7 +37,7 @@ RANGES = {
     Kind.INT64: (-(2**63), 2**63 - 1),
     Kind.UINT64: (0, 2**64 - 1),
 }
-KINDS = [kind for kind in Kind if kind is not Kind.WSTRING]
+KINDS = [*RANGES, Kind.BOOL, Kind.FLOAT32, Kind.FLOAT64, Kind.STRING, Kind.TIME]
 
 
 def types(depth: int = 0) -> st.SearchStrategy[Type]:
