@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fieldpipe.recordings import images
 from fieldpipe.recordings.decode import CdrDecoder
+from fieldpipe.recordings.jsonplan import compile_json
 from fieldpipe.recordings.jsonrows import JsonDecoder
 from fieldpipe.recordings.plan import Shape, compile_plan
 from fieldpipe.recordings.records import Schema, Topic
@@ -26,9 +27,9 @@ def decoder_for(topic: Topic) -> Decoder:
             return _ros2(_bounded(schema))
         case "json", "jsonschema":
             assert schema is not None
-            return JsonDecoder(_bounded(schema).data)
+            return JsonDecoder(compile_json(_bounded(schema).data))
         case "json", "":
-            return JsonDecoder()
+            return JsonDecoder(compile_json())
         case encoding, language:
             raise SchemaError(f"message encoding {encoding!r} with schema encoding {language!r} is not supported")
 

@@ -1,148 +1,181 @@
-"""JSON messages -> the cells of their rows.
+"""The readable executor of JSON plans: a message -> the cells of its rows.
 
-With a JSON Schema the columns are its properties, objects inside objects as dotted paths; lists and everything without
-a fixed shape are one cell of JSON. Without one there is a single column `json`: columns are never guessed from data.
-A member that the schema does not name is not lost: the row says so by `has_more`, and the caller keeps the payload.
+JSON is what RFC 8259 says, and what Python's json reads besides: NaN, Infinity, -Infinity. Numbers and texts are
+written as in other tables (cells.py); halves of surrogate pairs appear as `\\udXXX`. The plan's names decide where a
+member goes; what it does not name, and all but the last of members with one name, is told by `has_more`, so that the
+caller can keep the payload. Inside a cell of JSON everything stands as it came, in compact form.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from dataclasses import dataclass
+from binascii import a2b_base64
+from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
-from fieldpipe.recordings.cells import json_value, quoted
-from fieldpipe.recordings.plan import MAX_COLUMNS
-from fieldpipe.recordings.steps import DecodeError
-from fieldpipe.recordings.typetree import MAX_DEPTH, SchemaError
+from fieldpipe.recordings.cells import defused, json_string, quoted
+from fieldpipe.recordings.executor import MAX_ROW, DecodeError
+from fieldpipe.recordings.jsonplan import TIMES, plain
+from fieldpipe.recordings.plan import Instruction, Op, Plan
+from fieldpipe.recordings.rows import Exploded, rows_of
+from fieldpipe.recordings.typetree import Kind
 
-COLUMN = "json"  # of a topic without a schema
+MAX_NESTING = 128  # of arrays and objects
+MAX_SECONDS = 9_223_372_035  # either way: with less than a second of nanoseconds an int64 holds the time
+SECOND = 1_000_000_000  # nanoseconds
+
 _BAD_BYTE = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of bytes that are not UTF-8
-_TIME_MEMBERS = ({"sec", "nsec"}, {"sec", "nanosec"})
+_BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """An object with named members: a leaf (None) is a cell, a time is one integer of nanoseconds."""
+class Members(list[tuple[str, Any]]):
+    """An object: its members in their order, also those whose name comes again."""
 
-    members: dict[str, _Object | None]
-    is_time: bool = False
+
+Cells = list[Any]  # texts; where the cells of an exploded list belong there is a list of its elements' cells
+Read = Callable[[Any], Cells]
+"""Makes the cells of a member's value; None stands for one that is missing too."""
 
 
 class JsonDecoder:
-    """Rows of a topic with message encoding `json`. `schema` is a JSON Schema, or empty. Raises SchemaError."""
+    """Runs a plan; see executor.Decoder."""
 
-    def __init__(self, schema: bytes = b"") -> None:
+    def __init__(self, plan: Plan, *, formula_safe: bool = False) -> None:
+        self.plan = plan
+        self.formula_safe = formula_safe
+        self.columns = plan.columns
         self.escaped = 0
-        self.has_more = False  # the last message had members that the schema does not name
-        self._shape = _shape_of(schema) if schema.strip() else None
-        self.columns = tuple(_columns(self._shape, "")) if self._shape else (COLUMN,)
-        if len(self.columns) > MAX_COLUMNS:
-            raise SchemaError(f"the schema makes more than {MAX_COLUMNS} columns")
+        self.has_more = False
+        self.binary = b""
+        self._read = self._whole if plan.program[0].op is Op.JSON else self._object(plan.program[0])
+
+    def rows(self, payload: bytes) -> list[list[str]]:
+        """The cells of a message; what is missing or null is an empty cell. Raises DecodeError."""
+        self.has_more, self.binary = False, b""
+        message, is_valid = _parse(payload)
+        if self.plan.program[0].op is Op.FIELDS and not isinstance(message, Members):
+            raise DecodeError("the message is not the object that its schema describes")
+        rows = _rows(self._read(message))
+        self.escaped += not is_valid
+        return rows
 
     def cells(self, payload: bytes) -> list[str]:
-        """One CSV cell per column; a member that is missing or null is an empty cell. Raises DecodeError."""
-        self.has_more = False
-        try:
-            return self._cells(payload)
-        except (ValueError, RecursionError) as error:  # not JSON, or numbers and nesting that nobody can print
-            raise DecodeError(f"the message is not JSON: {error}") from error
+        """The first row."""
+        return self.rows(payload)[0]
 
-    def _cells(self, payload: bytes) -> list[str]:
-        message = self._parse(payload)
-        if self._shape is None:
-            return [quoted(json_value(message))]
-        if not isinstance(message, dict):
-            raise DecodeError("the message is not the object that its schema describes")
-        cells: list[str] = []
-        self._read(self._shape, message, cells)
-        return cells
+    def _whole(self, value: Any) -> Cells:
+        return [_written(_json(value))]
 
-    def _parse(self, payload: bytes) -> Any:
-        text = payload.decode(errors="surrogateescape")
-        if not text.isascii() and _BAD_BYTE.search(text):
-            self.escaped += 1
-            text = _BAD_BYTE.sub(lambda bad: f"\\\\x{ord(bad[0]) - 0xDC00:02x}", text)
-        return json.loads(text)
+    def _object(self, fields: Instruction) -> Read:
+        readers = {field.text: self._member(field) for field in fields.body}
 
-    def _read(self, shape: _Object, value: dict[str, Any], cells: list[str]) -> None:
-        self.has_more |= not value.keys() <= shape.members.keys()
-        for name, inner in shape.members.items():
-            member = value.get(name)
-            if inner is None:
-                cells.append(_cell(member))
-            elif inner.is_time:
-                cells.append(_time(member))
-            elif isinstance(member, dict):
-                self._read(inner, member, cells)
-            elif member is None:
-                cells += [""] * len(_columns(inner, ""))
-            else:
-                raise DecodeError(f"the member {name!r} is not the object that its schema describes")
+        def read(value: Any) -> Cells:
+            if not isinstance(value, Members | None):
+                raise DecodeError("a member is not the object that its schema describes")
+            made: dict[str, Cells] = {}
+            for name, inner in map(_plain_name, value or ()):
+                self.has_more |= name in made or name not in readers
+                if name in readers:
+                    made[name] = readers[name](inner)
+            return [*chain.from_iterable(made.get(name) or reader(None) for name, reader in readers.items())]
+
+        return read
+
+    def _member(self, field: Instruction) -> Read:
+        if not field.body:
+            return self._time if field.kind is Kind.TIME else self._leaf
+        match field.body[0].op:
+            case Op.FIELDS:
+                return self._object(field.body[0])
+            case Op.ROWS:
+                return self._list(field.body[0])
+            case _:
+                return self._base64
+
+    def _list(self, rows: Instruction) -> Read:
+        element = self._object(rows.body[0]) if rows.body else self._leaf
+
+        def read(value: Any) -> Cells:
+            if not isinstance(value, list | None) or isinstance(value, Members):
+                raise DecodeError("a member is not the list that its schema describes")
+            elements: list[Cells] = []
+            for inner in value or [None]:
+                elements.append(element(inner))
+                if len(elements) * rows.cells > MAX_ROW:
+                    raise DecodeError(f"the rows of the message have more than {MAX_ROW} cells")
+            return [elements]
+
+        return read
+
+    def _leaf(self, value: Any) -> Cells:
+        if isinstance(value, str):
+            return [_written(defused(value) if self.formula_safe else value)]
+        if isinstance(value, float):
+            return [repr(value)]
+        return [_written(_json(value)) if value is not None else ""]
+
+    def _time(self, value: Any) -> Cells:
+        if isinstance(value, Members) and len(value) == 2 and (members := dict(value)).keys() in TIMES:
+            seconds, rest = members.pop("sec"), members.popitem()[1]
+            if type(seconds) is type(rest) is int and abs(seconds) <= MAX_SECONDS and abs(rest) < SECOND:
+                return [repr(seconds * SECOND + rest)]
+        return self._leaf(value)
+
+    def _base64(self, value: Any) -> Cells:
+        if not isinstance(value, str | None) or not _BASE64.fullmatch(value or ""):
+            raise DecodeError("a member is not the base64 (RFC 4648) that its schema describes")
+        self.binary = a2b_base64(value or "")
+        return [""]
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return quoted(value)
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return repr(value)
-    return quoted(json_value(value))
+def _rows(cells: Cells) -> list[list[str]]:
+    for at, cell in enumerate(cells):
+        if isinstance(cell, list):
+            return rows_of([*cells[:at], *cells[at + 1 :]], Exploded(at, cell))
+    return rows_of(cells)
 
 
-def _time(value: Any) -> str:
-    if isinstance(value, dict) and value.keys() in _TIME_MEMBERS and all(type(part) is int for part in value.values()):
-        seconds, nanoseconds = value["sec"], value.get("nsec", value.get("nanosec"))
-        return repr(seconds * 1_000_000_000 + nanoseconds)
-    return _cell(value)
-
-
-def _columns(shape: _Object, path: str) -> list[str]:
-    columns: list[str] = []
-    for name, inner in shape.members.items():
-        inner_path = f"{path}.{name}" if path else name
-        columns += [inner_path] if inner is None or inner.is_time else _columns(inner, inner_path)
-    return columns
-
-
-def _shape_of(schema: bytes) -> _Object:
+def _parse(payload: bytes) -> tuple[Any, bool]:
+    """The message, and whether it was UTF-8; bytes that are not are escaped."""
+    text = payload.decode(errors="surrogateescape")
+    is_valid = text.isascii() or not _BAD_BYTE.search(text)
+    if not is_valid:
+        text = _BAD_BYTE.sub(lambda bad: f"\\\\x{ord(bad[0]) - 0xDC00:02x}", text)
     try:
-        root = json.loads(schema)
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"the JSON schema is not JSON: {error}") from error
-    shape = _Reader(root).shape(root, ("#",))
-    if shape is None:
-        raise SchemaError("the JSON schema does not describe an object with properties")
-    return shape
+        message = json.loads(text, object_pairs_hook=Members)
+        if text.count("[") + text.count("{") > MAX_NESTING:
+            _check_nesting(message, 0)
+    except (ValueError, RecursionError) as error:  # not JSON, or numbers and nesting that nobody can print
+        raise DecodeError(f"the message is not JSON: {error}") from error
+    return message, is_valid
 
 
-class _Reader:
-    def __init__(self, root: Any) -> None:
-        self._root = root
-        self._members = 0
+def _check_nesting(value: Any, outside: int) -> None:
+    if isinstance(value, list):
+        if outside == MAX_NESTING:
+            raise ValueError(f"more than {MAX_NESTING} arrays and objects inside one another")
+        for inner in value:
+            _check_nesting(inner[1] if isinstance(value, Members) else inner, outside + 1)
 
-    def shape(self, schema: Any, parents: tuple[str, ...]) -> _Object | None:
-        """The members of an object; None for everything that is one cell. `parents` are the references on the way."""
-        reference = schema.get("$ref") if isinstance(schema, dict) else None
-        if isinstance(reference, str):
-            return None if reference in parents else self.shape(self._target(reference), (*parents, reference))
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        if not isinstance(properties, dict) or not properties or len(parents) > MAX_DEPTH:
-            return None
-        self._members += len(properties)
-        if self._members > MAX_COLUMNS:
-            raise SchemaError(f"the schema makes more than {MAX_COLUMNS} columns")
-        if len(parents) > 1 and properties.keys() in _TIME_MEMBERS:
-            return _Object({}, is_time=True)
-        return _Object({name: self.shape(inner, (*parents, "")) for name, inner in properties.items()})
 
-    def _target(self, reference: str) -> Any:
-        """What a `$ref` inside the document points at; None if it points anywhere else."""
-        if not reference.startswith("#"):
-            return None
-        found = self._root
-        for part in reference[1:].split("/")[1:]:
-            found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
-        return found
+def _plain_name(member: tuple[str, Any]) -> tuple[str, Any]:
+    return plain(member[0]), member[1]
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, Members):
+        return "{" + ",".join(f"{json_string(name)}:{_json(inner)}" for name, inner in value) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_json, value)) + "]"
+    if isinstance(value, str):
+        return json_string(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f'"{value!r}"'
+    return json.dumps(value)
+
+
+def _written(text: str) -> str:
+    return quoted(plain(text))

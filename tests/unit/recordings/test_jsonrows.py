@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fieldpipe.recordings.decode import DecodeError
+from fieldpipe.recordings.executor import DecodeError
+from fieldpipe.recordings.jsonplan import compile_json
 from fieldpipe.recordings.jsonrows import JsonDecoder
 from fieldpipe.recordings.typetree import SchemaError
 
@@ -15,7 +16,7 @@ def schema(**properties: Any) -> bytes:
 
 
 def cells(payload: bytes, **properties: Any) -> dict[str, str]:
-    decoder = JsonDecoder(schema(**properties))
+    decoder = JsonDecoder(compile_json(schema(**properties)))
     return dict(zip(decoder.columns, decoder.cells(payload), strict=True))
 
 
@@ -57,17 +58,17 @@ def test_seconds_and_nanoseconds_become_one_integer() -> None:
 def test_references_inside_the_schema_are_followed() -> None:
     text = {"properties": {"p": {"$ref": "#/$defs/point"}}, "$defs": {"point": {"properties": {"x": {}, "y": {}}}}}
 
-    assert JsonDecoder(json.dumps(text).encode()).columns == ("p.x", "p.y")
+    assert JsonDecoder(compile_json(json.dumps(text).encode())).columns == ("p.x", "p.y")
 
 
 def test_a_schema_that_contains_itself_ends_in_a_cell() -> None:
     text = {"properties": {"value": {}, "next": {"$ref": "#"}}}
 
-    assert JsonDecoder(json.dumps(text).encode()).columns == ("value", "next")
+    assert JsonDecoder(compile_json(json.dumps(text).encode())).columns == ("value", "next")
 
 
 def test_a_member_that_the_schema_does_not_name_is_told() -> None:
-    decoder = JsonDecoder(schema(a={}))
+    decoder = JsonDecoder(compile_json(schema(a={})))
 
     decoder.cells(b'{"a": 1, "b": 2}')
     assert decoder.has_more
@@ -76,14 +77,14 @@ def test_a_member_that_the_schema_does_not_name_is_told() -> None:
 
 
 def test_without_a_schema_there_is_one_column() -> None:
-    decoder = JsonDecoder()
+    decoder = JsonDecoder(compile_json())
 
     assert decoder.columns == ("json",)
     assert decoder.cells(b'{"a": [1, 2.50]}') == ['"{""a"":[1,2.5]}"']
 
 
 def test_invalid_utf8_is_escaped_and_counted() -> None:
-    decoder = JsonDecoder(schema(a={}))
+    decoder = JsonDecoder(compile_json(schema(a={})))
 
     assert decoder.cells(b'{"a": "x\xffy"}') == ["x\\xffy"]
     assert decoder.cells(b'{"a": "x\\\\y"}') == ["x\\y"]
@@ -93,24 +94,21 @@ def test_invalid_utf8_is_escaped_and_counted() -> None:
 @pytest.mark.parametrize("payload", [b"", b"{", b'{"a": }', b"[" * 100_000, b'{"a": 1} {}', b"\xff\xfe"])
 def test_what_is_not_json_is_an_error(payload: bytes) -> None:
     with pytest.raises(DecodeError, match="not JSON"):
-        JsonDecoder().cells(payload)
+        JsonDecoder(compile_json()).cells(payload)
 
 
-@pytest.mark.parametrize("seconds", ["9" * 4299, "9" * 5000])
-def test_numbers_that_nobody_can_print_are_an_error(seconds: str) -> None:
-    time = {"properties": {"sec": {}, "nsec": {}}}
-
+def test_numbers_that_nobody_can_print_are_an_error() -> None:
     with pytest.raises(DecodeError, match="limit"):
-        JsonDecoder(schema(at=time)).cells(f'{{"at": {{"sec": {seconds}, "nsec": 1}}}}'.encode())
+        JsonDecoder(compile_json(schema(a={}))).cells(b'{"a": %s}' % (b"9" * 4301))
 
 
 @pytest.mark.parametrize("payload", [b"[1]", b'"text"', b'{"at": 5}'])
 def test_a_message_of_another_shape_is_an_error(payload: bytes) -> None:
     with pytest.raises(DecodeError, match="object"):
-        JsonDecoder(schema(at={"properties": {"x": {}}})).cells(payload)
+        JsonDecoder(compile_json(schema(at={"properties": {"x": {}}}))).cells(payload)
 
 
-@pytest.mark.parametrize("text", [b"{", b"[]", b"{}", b'{"type": "string"}', b'{"properties": {}}'])
-def test_a_schema_without_columns_is_refused(text: bytes) -> None:
+@pytest.mark.parametrize("text", [b"{", b"[]", b"5", b"\xff"])
+def test_what_is_no_schema_is_refused(text: bytes) -> None:
     with pytest.raises(SchemaError):
-        JsonDecoder(text)
+        compile_json(text)
