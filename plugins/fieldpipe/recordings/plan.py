@@ -60,9 +60,9 @@ class Op(Enum):
     BASE64 = auto()  # a sequence of bytes (or `count` of them) as one text
     ROWS = auto()  # like LIST, but every element is a row of its own; `cells` says how many cells an element makes
     FIELDS = auto()  # protobuf, JSON: a message or object; `body` are its FIELDs, which make `cells` cells
-    FIELD = auto()  # a member of FIELDS, found by `number` (protobuf) or `text` (JSON); `kind` or `body` says what it is
-    AGAIN = auto()  # protobuf: the FIELDS around this one, `count` levels out, inside JSON: a message holds its own kind
-    JSON = auto()  # JSON: the whole payload as one cell
+    FIELD = auto()  # a member of FIELDS, found by `number` (protobuf) or `text` (JSON); `kind` or `body` say what it is
+    AGAIN = auto()  # protobuf: a message like the one that it is in, or `count` levels further out; only inside JSON
+    JSON = auto()  # the whole payload (JSON), or a message by its `body` (protobuf), as one cell
 
 
 class Form(Enum):
