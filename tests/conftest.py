@@ -4,14 +4,30 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
-from fieldpipe.local import process
+from fieldpipe.local import marks
 from fieldpipe.local.home import Home
-from tests.servers import Postgres, Store, start_minio, start_postgres, start_seaweed
+from tests.servers import Postgres, Running, Store, start_minio, start_postgres, start_seaweed
 from tests.stacks import PROJECT, RunningStack
+
+AnyRunning = TypeVar("AnyRunning", bound=Running[Any])
+
+
+def stopped_afterwards(start: Callable[..., AnyRunning]) -> Iterator[Callable[..., AnyRunning]]:
+    """The body of a fixture: `start` for the test to call, as often as it likes; in the end each server is stopped."""
+    with ExitStack() as started:
+
+        def make(*arguments: Any) -> AnyRunning:
+            server = start(*arguments)
+            started.callback(server.stop)
+            return server
+
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +35,7 @@ def mark() -> Iterator[str]:
     """The mark of every process that this session starts; whatever still carries it at the end is ended."""
     name = f"tests-{os.getpid()}"
     yield name
-    process.sweep(name)
+    marks.sweep(name)
 
 
 @pytest.fixture(scope="session")
@@ -49,16 +65,7 @@ def postgres(
 @pytest.fixture
 def postgres_factory(socket_folder: Callable[[], Path], mark: str) -> Iterator[Callable[[Path], Postgres]]:
     """`postgres_factory(tmp_path)`: a server of the test's own, to be stopped, started again and killed."""
-    started: list[Postgres] = []
-
-    def make(folder: Path) -> Postgres:
-        server = start_postgres(folder / "postgres", socket_folder(), mark)
-        started.append(server)
-        return server
-
-    yield make
-    for server in started:
-        server.stop()
+    yield from stopped_afterwards(lambda folder: start_postgres(folder / "postgres", socket_folder(), mark))
 
 
 @pytest.fixture(scope="session")
@@ -72,16 +79,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, socket_folder: Callable[[], 
 @pytest.fixture
 def store_factory(socket_folder: Callable[[], Path], mark: str) -> Iterator[Callable[[Path], Store]]:
     """`store_factory(tmp_path)`: a SeaweedFS of the test's own, to be stopped, started again and killed."""
-    started: list[Store] = []
-
-    def make(folder: Path) -> Store:
-        server = start_seaweed(folder / "store", socket_folder(), mark)
-        started.append(server)
-        return server
-
-    yield make
-    for server in started:
-        server.stop()
+    yield from stopped_afterwards(lambda folder: start_seaweed(folder / "store", socket_folder(), mark))
 
 
 @pytest.fixture(scope="session")
@@ -105,16 +103,11 @@ def minio_store(minio_on_path: None, tmp_path_factory: pytest.TempPathFactory, m
 @pytest.fixture
 def minio_server(minio_on_path: None, mark: str) -> Iterator[Callable[..., Store]]:
     """`minio_server(tmp_path, {"MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY": "on", ...})`: a MinIO of the test's own."""
-    started: list[Store] = []
 
-    def make(folder: Path, notify: Mapping[str, str] | None = None) -> Store:
-        server = start_minio(folder / "minio", mark, notify or {})
-        started.append(server)
-        return server
+    def start(folder: Path, notify: Mapping[str, str] | None = None) -> Store:
+        return start_minio(folder / "minio", mark, notify or {})
 
-    yield make
-    for server in started:
-        server.stop()
+    yield from stopped_afterwards(start)
 
 
 @pytest.fixture(scope="session")

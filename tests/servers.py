@@ -1,11 +1,13 @@
 """Real servers for tests: a handle that can be stopped, started again and killed, over the definitions of the stack."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 from uuid import uuid4
 
+import psutil
 from pydantic import SecretStr
 
 from fieldpipe.local import ports, process
@@ -14,6 +16,7 @@ from fieldpipe.local.postgres import PostgresServer
 from fieldpipe.local.process import Child, StartFailed
 from fieldpipe.settings import StoreSettings
 from fieldpipe.store import ObjectStore
+from tests.waiting import alive, eventually
 
 BUCKETS = ("raw-data", "processed-data")
 START_ATTEMPTS = 3  # somebody else may take a port between our look and our start
@@ -34,8 +37,13 @@ class Running(Generic[AnyServer]):
         self.process.stop()
 
     def kill(self) -> None:
-        """End it as a crash would, with everything it started."""
+        """End it as a crash would, with all it started: also what left its group, as PostgreSQL's backends do."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
         self.process.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        eventually(lambda: not any(alive(child) for child in children))
 
     def start(self) -> None:
         """Start it again with the same data and address; returns when it serves."""
@@ -84,36 +92,40 @@ def start_postgres(folder: Path, sockets: Path, mark: str) -> Postgres:
 
 def start_seaweed(folder: Path, sockets: Path, mark: str) -> Store:
     """A new SeaweedFS on free ports."""
-    for attempt in range(1, START_ATTEMPTS + 1):
-        chosen = ports.choose(SEAWEED_PORTS, folder / f"ports-{attempt}.json")
-        settings = _settings(chosen["store"])
-        server = SeaweedServer(folder, sockets, chosen, settings, BUCKETS, mark)
-        try:
-            return _store(server, settings, folder)
-        except StartFailed:
-            if attempt == START_ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
+    return _start_store(
+        folder,
+        SEAWEED_PORTS,
+        lambda chosen, settings: SeaweedServer(folder, sockets, chosen, settings, BUCKETS, mark),
+    )
 
 
 def start_minio(folder: Path, mark: str, notify: Mapping[str, str]) -> Store:
     """A new MinIO on free ports; `notify` holds its MINIO_NOTIFY_WEBHOOK_* variables."""
+    return _start_store(
+        folder,
+        MINIO_PORTS,
+        lambda chosen, settings: MinioServer(folder, chosen, settings, BUCKETS, mark, notify),
+    )
+
+
+def _start_store(
+    folder: Path,
+    names: tuple[str, ...],
+    define: Callable[[Mapping[str, int], StoreSettings], SeaweedServer | MinioServer],
+) -> Store:
+    log = folder / "store.log"
     for attempt in range(1, START_ATTEMPTS + 1):
-        chosen = ports.choose(MINIO_PORTS, folder / f"ports-{attempt}.json")
+        chosen = ports.choose(names, folder / f"ports-{attempt}.json")
         settings = _settings(chosen["store"])
-        server = MinioServer(folder, chosen, settings, BUCKETS, mark, notify)
+        server = define(chosen, settings)
         try:
-            return _store(server, settings, folder)
+            child = process.start(server, log)
         except StartFailed:
             if attempt == START_ATTEMPTS:
                 raise
+        else:
+            return Store(server, child, log, settings=settings, client=ObjectStore.connect(settings))
     raise AssertionError("unreachable")
-
-
-def _store(server: SeaweedServer | MinioServer, settings: StoreSettings, folder: Path) -> Store:
-    log = folder / "store.log"
-    child = process.start(server, log)
-    return Store(server, child, log, settings=settings, client=ObjectStore.connect(settings))
 
 
 def _settings(port: int) -> StoreSettings:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fieldpipe.local import process, stack
+from fieldpipe.local import marks, stack
 from fieldpipe.local.home import Home
 from fieldpipe.local.status import ServiceStatus, StackStatus, State
 from fieldpipe.local.trail import Trail
@@ -81,5 +81,5 @@ class RunningStack:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def processes(self) -> list[Any]:
-        """Every process of it, found by its mark."""
-        return process.marked(self.home.stack)
+        """Every process of it, found by its marks."""
+        return marks.marked(self.home.stack)

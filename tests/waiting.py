@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
+
 Value = TypeVar("Value")
 
 
@@ -18,3 +20,11 @@ def eventually(
         time.sleep(pause)
         pause = min(pause * 1.2, 0.05)
     return value
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that has ended and that nobody has buried (a zombie) does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from fieldpipe import errors
-from fieldpipe.local import process
+from fieldpipe.local import marks
 from tests.bench import acknowledge
 from tests.bench.alone import MARK
 from tests.bench.burst import burst, idle_start_delay
@@ -47,7 +47,7 @@ def main() -> int:
     try:
         measure([arguments.part] if arguments.part else PARTS, quick=arguments.quick)
     finally:
-        process.sweep(MARK)
+        marks.sweep(MARK)
     return 0
 
 

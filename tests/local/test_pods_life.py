@@ -12,7 +12,7 @@ import pytest
 from fieldpipe.local.pods.node import FINISHED_PODS
 from fieldpipe.local.pods.process import NICENESS
 from tests.local.pods_server import ROOT, PodsServer
-from tests.waiting import eventually
+from tests.waiting import alive, eventually
 
 FAMILY = """
 import signal, subprocess, sys, time
@@ -46,7 +46,7 @@ def start_family(server: PodsServer) -> list[psutil.Process]:
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
-    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+    return not any(alive(process) for process in processes)
 
 
 def guardian(server: PodsServer) -> psutil.Process:

@@ -1,7 +1,5 @@
 """The server definitions of the stack, each against the real program."""
 
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,16 +90,3 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 
     with pytest.raises(process.StartFailed, match=r"(?s)exit code 3.*no such luck"):
         process.start(Broken(), tmp_path / "log")
-
-
-def test_sweep_finds_a_process_that_left_its_group(tmp_path: Path) -> None:
-    mark = f"sweep-{os.getpid()}"
-    script = "setsid sleep 600 & exec sleep 600"
-    command = process.Command(("/bin/sh", "-c", script), tmp_path, process.base_environment(mark))
-    process.Child(command, tmp_path / "log")
-    deadline = time.monotonic() + 10
-    while [p.name() for p in process.marked(mark)] != ["sleep", "sleep"] and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-    assert process.sweep(mark) == 2
-    assert process.marked(mark) == []

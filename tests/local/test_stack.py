@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from fieldpipe.local.status import State
+from tests.sockets import all_listening_ports, listening
 from tests.stacks import RunningStack
 
 pytestmark = pytest.mark.stack
@@ -34,15 +33,6 @@ def _demo(stack: RunningStack, folder: Path, *options: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stdout + done.stderr
     result: dict[str, Any] = json.loads(file.read_text())
     return result
-
-
-def _listening(stack: RunningStack) -> set[tuple[str, int]]:
-    found: set[tuple[str, int]] = set()
-    for process in stack.processes():
-        with suppress(psutil.NoSuchProcess):  # a task of Airflow's that has ended meanwhile
-            connections = process.net_connections(kind="inet")
-            found |= {(c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN}
-    return found
 
 
 def test_a_recording_becomes_tables_that_ledger_airflow_and_manifest_agree_on(
@@ -94,7 +84,7 @@ def test_every_service_serves_and_status_says_so(stack: RunningStack) -> None:
 
 
 def test_everything_listens_on_loopback_only(stack: RunningStack) -> None:
-    assert {address for address, _ in _listening(stack)} <= {"127.0.0.1", "::1"}
+    assert {address for address, _ in listening(stack.processes())} <= {"127.0.0.1", "::1"}
 
 
 def test_a_second_up_says_that_it_runs_already(stack: RunningStack) -> None:
@@ -126,22 +116,18 @@ def test_a_killed_webhook_loses_no_recording(stack: RunningStack, tmp_path: Path
 
 
 def test_down_leaves_no_process_no_port_and_no_file_outside(stack: RunningStack) -> None:
-    ports = {port for _, port in _listening(stack)}
+    ports = {port for _, port in listening(stack.processes())}
     outside = [Path(path) for path in stack.status().litter]
     assert ports != set()
 
     stack.down()
 
-    left = (stack.processes(), ports & _all_listening_ports(), [path for path in outside if path.exists()])
+    left = (stack.processes(), ports & all_listening_ports(), [path for path in outside if path.exists()])
     stack.up()  # the session's other tests need it
     assert left == ([], set(), [])
-    assert {port for _, port in _listening(stack)} == ports
+    assert {port for _, port in listening(stack.processes())} == ports
 
 
 @pytest.mark.minio
 def test_with_minio_its_notifications_are_the_events(minio_stack: RunningStack, tmp_path: Path) -> None:
     assert _demo(minio_stack, tmp_path)["source"] == "minio"
-
-
-def _all_listening_ports() -> set[int]:
-    return {c.laddr.port for c in psutil.net_connections(kind="inet") if c.laddr and c.status == psutil.CONN_LISTEN}

@@ -1,8 +1,4 @@
-"""Processes of the embedded stack: started in a group of their own, stopped politely and then surely.
-
-Every process carries the variable FIELDPIPE_STACK, which its children inherit: so whatever is left of a stack whose
-supervisor was killed can be found, also children that left their group (`sweep`).
-"""
+"""Processes of the embedded stack: started in a group of their own, stopped politely and then surely."""
 
 import contextlib
 import os
@@ -15,14 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
 from fieldpipe.errors import TransientError
+from fieldpipe.local import marks
 
-MARK = "FIELDPIPE_STACK"
-SERVICE_MARK = "FIELDPIPE_SERVICE"
 POLL_SECONDS = 0.02
-KILL_SECONDS = 5.0  # a killed process that is not gone by then hangs in the kernel
 
 _INHERITED = ("HOME", "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "USER", "LOGNAME")
 
@@ -63,7 +55,7 @@ def base_environment(stack: str) -> dict[str, str]:
     """The variables that every process of a stack gets: the few of ours that programs need, and the mark."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     # SPT_NOENV: setproctitle (Airflow, gunicorn) would write over the environment, by which leftovers are found.
-    return inherited | {MARK: stack, "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
+    return inherited | {marks.STACK: stack, "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
 
 
 class Child:
@@ -74,7 +66,7 @@ class Child:
         self.command = command
         self.log = log
         self.started = time.time()
-        with log.open("ab") as output:
+        with log.open("ab") as output, marks.inherited(command.environment):
             self._process = subprocess.Popen(
                 command.arguments,
                 env=dict(command.environment),
@@ -105,7 +97,7 @@ class Child:
         """End the process and its whole group at once (what a crash looks like)."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        self.wait(KILL_SECONDS)
+        self.wait(marks.KILL_SECONDS)
         for file in self.command.litter:
             file.unlink(missing_ok=True)
 
@@ -166,34 +158,3 @@ def tail(log: Path, lines: int) -> list[str]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 65536))
         return file.read().decode(errors="replace").splitlines()[-lines:]
-
-
-def marked(stack: str, service: str | None = None) -> list[psutil.Process]:
-    """All processes of a stack (or of one service) and their descendants, except this process and its ancestors."""
-    wanted = {MARK: stack} | ({SERVICE_MARK: service} if service else {})
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if wanted.items() <= process.environ().items():
-                family = [process, *process.children(recursive=True)]
-                found.update({member.pid: member for member in family})
-    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [process for pid, process in found.items() if pid not in own]
-
-
-def sweep(stack: str, service: str | None = None, *, seconds: float = 3.0) -> int:
-    """End everything that is left of a stack (or of one service), politely for `seconds`; returns how many there were.
-
-    Looks again until nothing is found: what was just being started shows its environment a moment later.
-    """
-    asked: set[int] = set()
-    deadline = time.monotonic() + seconds
-    while found := marked(stack, service):
-        polite = time.monotonic() < deadline
-        for process in found:
-            if not polite or process.pid not in asked:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.send_signal(signal.SIGTERM if polite else signal.SIGKILL)
-        asked |= {process.pid for process in found}
-        psutil.wait_procs(found, timeout=0.1)
-    return len(asked)

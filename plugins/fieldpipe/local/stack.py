@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fieldpipe.errors import EXIT_PERMANENT, PermanentError, TransientError
-from fieldpipe.local import logfiles, process, status
+from fieldpipe.local import logfiles, marks, process, status
 from fieldpipe.local.credentials import write_private
 from fieldpipe.local.home import Home
 from fieldpipe.local.pods import orphans
@@ -139,7 +139,7 @@ def stop(home: Home) -> bool:
 
 def clean_up(home: Home) -> int:
     """End what a dead supervisor has left, and delete what lies outside the folder; returns the number of processes."""
-    ended = process.sweep(home.stack) + orphans.sweep(f"{home.run / 'pods'}/")
+    ended = marks.sweep(home.stack) + orphans.sweep(f"{home.run / 'pods'}/")
     last = status.read(status_file(home))
     for path in [home.temporary, *map(Path, last.litter if last else ())]:
         if path.is_dir():

@@ -43,12 +43,12 @@ class Identity:
 
     def alive(self) -> bool:
         """Whether this very process still runs."""
-        now = Identity.of(self.pid)
-        return (
-            now is not None
-            and abs(now.created - self.created) < _SAME_START
-            and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
-        )
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < _SAME_START
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
 
 
 @dataclass(frozen=True)

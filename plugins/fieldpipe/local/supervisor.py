@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fieldpipe import logs
 from fieldpipe.errors import FieldpipeError
-from fieldpipe.local import logfiles, process
+from fieldpipe.local import logfiles, marks, process
 from fieldpipe.local.home import Home
 from fieldpipe.local.process import Child, Command, StartFailed
 from fieldpipe.local.status import Identity, ServiceStatus, State
@@ -100,7 +100,7 @@ class Supervisor:
         note = f"ended with exit code {code}"
         self._set(service.name, state=State.RESTARTING, process=None, restarts=before.restarts + 1, note=note)
         self._children[service.name].kill()
-        process.sweep(self._home.stack, service.name, seconds=0)
+        marks.sweep(self._home.stack, service.name, seconds=0)
         if self._stopping.wait(seconds):
             return
         try:
@@ -123,7 +123,7 @@ class Supervisor:
 
     def _launch(self, step: Step, command: Command) -> Child:
         # TMPDIR: what a killed process leaves there goes with the stack.
-        environment = {**command.environment, process.SERVICE_MARK: step.name, "TMPDIR": str(self._home.temporary)}
+        environment = {**command.environment, marks.SERVICE: step.name, "TMPDIR": str(self._home.temporary)}
         with self._news:  # stopping must find every child
             if self._stopping.is_set():
                 raise StartFailed("the stack is being stopped")
