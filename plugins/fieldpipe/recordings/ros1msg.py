@@ -1,7 +1,7 @@
 """ROS 1 message definitions (`ros1msg` schemas) -> types.
 
-Sources: wiki.ros.org/msg and genmsg. `time` and `duration` are built in, `char` is an unsigned and `byte` a signed byte,
-`Header` is the one of std_msgs in every package (it was roslib's before, REP 100).
+Sources: wiki.ros.org/msg and genmsg. `time` and `duration` are built in; `char` is an unsigned byte, `byte` a signed
+one; `Header` is the one of std_msgs in every package (it was roslib's before, REP 100).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ NUMBERS = {
 }
 
 _SEPARATOR = re.compile(r"^={8,}[ \t]*\r?$", re.MULTILINE)
-_TITLE = re.compile(r"\A\s*(?:MSG|SRV|IDL):[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
+_TITLE = re.compile(r"\A\s*(?:MSG|SRV):[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
 _LINE = re.compile(
     r"(?P<type>[A-Za-z][\w/]*)(?:<=(?P<text_bound>\d+))?(?P<list>\[(?P<upto><=)?(?P<length>\d*)\])?"
     r"\s+(?P<name>[A-Za-z]\w*)\s*(?P<rest>.*)",
