@@ -10,7 +10,7 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 STACK := $(BIN)/python -m scripts.stack
 PACKAGE := pyproject.toml setup.py $(wildcard plugins/fieldpipe/recordings/native/*)
 
-.PHONY: help demo test test-faults bench-events fuzz up down status logs ledger lint format lock clean
+.PHONY: help demo test test-faults bench-events bench-convert fuzz up down status logs ledger lint format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against re
 
 bench-events: $(VENV)/.dev ## acknowledgements, put-to-CSV latency, a burst and restarts, as a table (10 minutes)
 	@$(BIN)/python -m tests.bench.events
+
+bench-convert: $(VENV)/.dev ## the converter against others' and the floor (BENCH_FULL=1: all on 1M; BENCH_LARGE=1: 10 GB too)
+	@$(BIN)/python -m tests.bench.convert $(if $(BENCH_FULL),--full) $(if $(BENCH_LARGE),--large) $(ARGS)
 
 fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)
 	@$(BIN)/python -m tests.fuzz.fuzz $(or $(FOR),600)
@@ -59,6 +62,10 @@ lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
 	@for lock in dev local airflow webhook worker; do \
 	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    $$(test $$lock = dev || echo -c requirements/dev.txt) requirements/$$lock.in -o requirements/$$lock.txt || exit 1; \
+	done
+	@for lock in requirements/bench/*.in; do \
+	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    $$lock -o $${lock%.in}.txt || exit 1; \
 	done
 
 clean: down ## stop the stack and delete everything it made, data included

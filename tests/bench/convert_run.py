@@ -1,0 +1,142 @@
+"""A command, run to its end and measured: CPU, wall clock, memory, and what it wrote."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fieldpipe.errors import PermanentError
+
+SAMPLES = 0.02  # seconds between two looks at a process's memory
+_LOOKS = 0.002  # seconds between two looks for the first byte
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a command took. `cpu`: seconds of user and system time, of all its threads and the processes it waited for.
+
+    `peak`: the most resident memory (ru_maxrss), `private`: the most that it shared with nobody (the Private lines of
+    smaps_rollup, looked at every SAMPLES), both in bytes. `rows` are lines behind the headings of its CSV files.
+    `first`: seconds from its start to the first byte on disk, if that was asked.
+    """
+
+    cpu: float
+    wall: float
+    peak: int
+    private: int
+    written: int
+    rows: int
+    first: float = 0.0
+
+
+class Bench:
+    """Runs commands whose results go to a folder that is empty before and after."""
+
+    def __init__(self, folder: Path) -> None:
+        self.out = folder / "out"
+        self._temporary = folder / "tmp"
+        self._log = folder / "log"
+        self._clear()
+
+    def run(
+        self, command: Sequence[str], *, variables: Mapping[str, str] | None = None, watch_first: bool = False
+    ) -> Usage:
+        """Run it to its end. Raises PermanentError with the last lines that it said if it failed."""
+        self._clear()
+        environment = {**os.environ, "TMPDIR": str(self._temporary), **(variables or {})}
+        with self._log.open("wb") as log:
+            begin = time.monotonic()
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            memory = _Private(process.pid)
+            first = self._await_first(process) - begin if watch_first else 0.0
+            _, status, used = os.wait4(process.pid, 0)
+            wall = time.monotonic() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        private = memory.most()
+        if process.returncode != 0:
+            said = self._log.read_text(errors="replace")[-2000:]
+            raise PermanentError(f"{' '.join(command)}: exit code {process.returncode}\n{said}")
+        written, rows = _results(self.out)
+        self._clear()
+        return Usage(used.ru_utime + used.ru_stime, wall, used.ru_maxrss * 1024, private, written, rows, first)
+
+    def said(self) -> str:
+        """What the last command printed."""
+        return self._log.read_text()
+
+    def _await_first(self, process: subprocess.Popen[bytes]) -> float:
+        """When the first byte of a result is on disk, finished or not."""
+        while not any(_has_bytes(folder) for folder in (self._temporary, self.out)):
+            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                break
+            time.sleep(_LOOKS)
+        return time.monotonic()
+
+    def _clear(self) -> None:
+        for folder in (self.out, self._temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+        self._temporary.mkdir(parents=True)
+
+
+class _Private:
+    """Looks at a process's memory while it lives."""
+
+    def __init__(self, pid: int) -> None:
+        self._path = Path(f"/proc/{pid}/smaps_rollup")
+        self._most = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def most(self) -> int:
+        """The most that was seen; ends the watch."""
+        self._ended.set()
+        self._thread.join()
+        return self._most
+
+    def _watch(self) -> None:
+        while not self._ended.wait(SAMPLES):
+            try:
+                lines = self._path.read_text().splitlines()
+            except (FileNotFoundError, ProcessLookupError):
+                return
+            kilobytes = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+            self._most = max(self._most, kilobytes * 1024)
+
+
+def megabytes(size: float) -> str:
+    """A size for people."""
+    return f"{size / _MEGABYTE:,.0f} MB"
+
+
+def _has_bytes(folder: Path) -> bool:
+    try:
+        return any(path.is_file() and path.stat().st_size for path in folder.rglob("*"))
+    except FileNotFoundError:  # it was moved between the two
+        return False
+
+
+def _results(folder: Path) -> tuple[int, int]:
+    """Bytes of all files, and lines of CSV files behind their first."""
+    written = rows = 0
+    for path in folder.rglob("*"):
+        if path.is_file():
+            written += path.stat().st_size
+        if path.suffix == ".csv":
+            rows += _lines(path) - 1
+    return written, rows
+
+
+def _lines(path: Path) -> int:
+    count = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            count += block.count(b"\n")
+    return count
