@@ -2,54 +2,62 @@
 
 from __future__ import annotations
 
-from fieldpipe.recordings import images
+from fieldpipe.recordings import images, ros1msg, ros2idl, ros2msg
 from fieldpipe.recordings.decode import CdrDecoder
 from fieldpipe.recordings.jsonplan import compile_json
 from fieldpipe.recordings.jsonrows import JsonDecoder
-from fieldpipe.recordings.plan import Shape, compile_plan
+from fieldpipe.recordings.options import DEFAULT, Options
+from fieldpipe.recordings.plan import Shape, Wire, compile_plan
 from fieldpipe.recordings.records import Schema, Topic
-from fieldpipe.recordings.ros2msg import parse
-from fieldpipe.recordings.typetree import SchemaError
+from fieldpipe.recordings.typetree import SchemaError, Struct
 
 MAX_TEXT = 1024 * 1024  # bytes of a schema; real ones have a few thousand
 
 Decoder = CdrDecoder | JsonDecoder
 
+_NO_SCHEMA = Schema("", "", b"")
 
-def decoder_for(topic: Topic) -> Decoder:
+
+def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
     """A decoder of the topic's payloads. Raises SchemaError with the reason why there is none."""
     if topic.defect:
         raise SchemaError(topic.defect)
-    schema = topic.schema
-    match topic.encoding, schema.encoding if schema else "":
+    schema = topic.schema or _NO_SCHEMA
+    if len(schema.data) > MAX_TEXT:
+        raise SchemaError(f"the schema has {len(schema.data)} bytes, more than the {MAX_TEXT} that are accepted")
+    shape = Shape(
+        binary=images.FIELD if options.images and picture_kind(topic) else None,
+        explode=frozenset(options.explode),
+        base64=options.base64,
+    )
+    match topic.encoding, schema.encoding:
         case "cdr", "ros2msg":
-            assert schema is not None
-            return _ros2(_bounded(schema))
+            return _in_order(Wire.CDR, ros2msg.parse(schema.name, _text(schema)), shape, options)
+        case "cdr", "ros2idl" | "omgidl":
+            return _in_order(Wire.CDR, ros2idl.parse(schema.name, _text(schema)), shape, options)
+        case "ros1", "ros1msg":
+            return _in_order(Wire.ROS1, ros1msg.parse(schema.name, _text(schema)), shape, options)
         case "json", "jsonschema":
-            assert schema is not None
-            return JsonDecoder(compile_json(_bounded(schema).data))
+            return JsonDecoder(compile_json(schema.data, shape), formula_safe=options.formula_safe)
         case "json", "":
-            return JsonDecoder(compile_json())
+            return JsonDecoder(compile_json(), formula_safe=options.formula_safe)
         case encoding, language:
             raise SchemaError(f"message encoding {encoding!r} with schema encoding {language!r} is not supported")
 
 
 def picture_kind(topic: Topic) -> str | None:
     """`compressed` or `raw` for topics of pictures."""
-    name = topic.schema.name.replace("/msg/", "/") if topic.schema and topic.encoding == "cdr" else ""
+    is_ros = topic.schema is not None and topic.encoding in ("cdr", "ros1")
+    name = topic.schema.name.replace("/msg/", "/") if topic.schema and is_ros else ""
     return "compressed" if name in images.COMPRESSED else "raw" if name in images.RAW else None
 
 
-def _bounded(schema: Schema) -> Schema:
-    if len(schema.data) > MAX_TEXT:
-        raise SchemaError(f"the schema has {len(schema.data)} bytes, more than the {MAX_TEXT} that are accepted")
-    return schema
+def _in_order(wire: Wire, type_: Struct, shape: Shape, options: Options) -> CdrDecoder:
+    return CdrDecoder(compile_plan(type_, shape, wire=wire), formula_safe=options.formula_safe)
 
 
-def _ros2(schema: Schema) -> CdrDecoder:
+def _text(schema: Schema) -> str:
     try:
-        text = schema.data.decode()
+        return schema.data.decode()
     except UnicodeDecodeError as error:
         raise SchemaError("the schema is not UTF-8") from error
-    is_picture = schema.name.replace("/msg/", "/") in images.COMPRESSED | images.RAW
-    return CdrDecoder(compile_plan(parse(schema.name, text), Shape(binary=images.FIELD if is_picture else None)))
