@@ -11,8 +11,8 @@ from typing import Any
 
 from mcap.writer import CompressionType, IndexType, Writer
 
-from fieldpipe.recordings.encode import encode
-from fieldpipe.recordings.ros2msg import parse
+from fieldpipe.recordings import ros1msg, ros2idl, ros2msg
+from fieldpipe.recordings.encode import encode, encode_ros1
 from fieldpipe.recordings.synthetic import write_recording
 
 START = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z, in nanoseconds
@@ -34,7 +34,12 @@ class Channel:
         if self.encoding == "json":
             return json.dumps(value).encode()
         assert self.text is not None
-        return encode(parse(self.schema, self.text), value)
+        match self.schema_encoding:
+            case "ros1msg":
+                return encode_ros1(ros1msg.parse(self.schema, self.text), value)
+            case "ros2idl":
+                return encode(ros2idl.parse(self.schema, self.text), value)
+        return encode(ros2msg.parse(self.schema, self.text), value)
 
 
 def ros2(topic: str, text: str, name: str = "test_msgs/msg/Thing") -> Channel:

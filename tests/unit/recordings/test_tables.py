@@ -58,10 +58,11 @@ def test_the_events_of_a_service_are_a_table(convert: Convert) -> None:
     [
         (Channel("/odd", "octets"), "message encoding 'octets' with schema encoding '' is not supported"),
         (
-            Channel("/odd", "ros1", "a/B", "ros1msg", "int32 x"),
-            "message encoding 'ros1' with schema encoding 'ros1msg'",
+            Channel("/odd", "ros1", "a/B", "ros2msg", "int32 x"),
+            "message encoding 'ros1' with schema encoding 'ros2msg'",
         ),
-        (Channel("/odd", "cdr", "a/B", "ros2idl", "struct B {};"), "schema encoding 'ros2idl' is not supported"),
+        (Channel("/odd", "ros1", "a/B", "ros1msg", "!"), "a/B: cannot read the line '!'"),
+        (Channel("/odd", "cdr", "a/B", "ros2idl", "module a { union B {}; };"), "a::B: union of IDL is not supported"),
         (Channel("/odd", "cdr"), "message encoding 'cdr' with schema encoding ''"),
         (Channel("/odd", "cdr", "a/msg/B", "ros2msg", "Missing x"), "the definition of a/Missing is missing"),
         (Channel("/odd", "json", "B", "jsonschema", "{"), "the JSON schema is not JSON"),
