@@ -8,12 +8,14 @@ from fieldpipe.recordings.jsonplan import compile_json
 from fieldpipe.recordings.jsonrows import JsonDecoder
 from fieldpipe.recordings.options import DEFAULT, Options
 from fieldpipe.recordings.plan import Shape, Wire, compile_plan
+from fieldpipe.recordings.protorows import ProtobufDecoder
+from fieldpipe.recordings.protoschema import compile_protobuf
 from fieldpipe.recordings.records import Schema, Topic
 from fieldpipe.recordings.typetree import SchemaError, Struct
 
 MAX_TEXT = 1024 * 1024  # bytes of a schema; real ones have a few thousand
 
-Decoder = CdrDecoder | JsonDecoder
+Decoder = CdrDecoder | JsonDecoder | ProtobufDecoder
 
 _NO_SCHEMA = Schema("", "", b"")
 
@@ -37,6 +39,9 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
             return _in_order(Wire.CDR, ros2idl.parse(schema.name, _text(schema)), shape, options)
         case "ros1", "ros1msg":
             return _in_order(Wire.ROS1, ros1msg.parse(schema.name, _text(schema)), shape, options)
+        case "protobuf", "protobuf":
+            plan = compile_protobuf(schema.name, schema.data, shape)
+            return ProtobufDecoder(plan, formula_safe=options.formula_safe)
         case "json", "jsonschema":
             return JsonDecoder(compile_json(schema.data, shape), formula_safe=options.formula_safe)
         case "json", "":
@@ -47,8 +52,8 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
 
 def picture_kind(topic: Topic) -> str | None:
     """`compressed` or `raw` for topics of pictures."""
-    is_ros = topic.schema is not None and topic.encoding in ("cdr", "ros1")
-    name = topic.schema.name.replace("/msg/", "/") if topic.schema and is_ros else ""
+    has_bytes = topic.encoding in ("cdr", "ros1", "protobuf")
+    name = topic.schema.name.replace("/msg/", "/") if topic.schema and has_bytes else ""
     return "compressed" if name in images.COMPRESSED else "raw" if name in images.RAW else None
 
 

@@ -16,8 +16,8 @@ from fieldpipe.crashpoints import reach
 
 FIELD = "data"
 COLUMNS = ("file", "bytes", "sha256")
-COMPRESSED = {"sensor_msgs/CompressedImage", "foxglove_msgs/CompressedImage"}
-RAW = {"sensor_msgs/Image"}
+COMPRESSED = {"sensor_msgs/CompressedImage", "foxglove_msgs/CompressedImage", "foxglove.CompressedImage"}
+RAW = {"sensor_msgs/Image", "foxglove.RawImage"}
 
 _BEGINNINGS = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"GIF8", "gif"), (b"BM", "bmp"))
 # sensor_msgs/image_encodings.hpp -> PNG: bits per channel, colour type, whether blue comes first
@@ -88,7 +88,7 @@ def _encoded(content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
     if blue_first:
         channels = _CHANNELS[colour]
         pixels[0::channels], pixels[2::channels] = pixels[2::channels], pixels[0::channels]
-    if bits == 16 and fields.get("is_bigendian") == "0":
+    if bits == 16 and fields.get("is_bigendian", "0") == "0":
         pixels[0::2], pixels[1::2] = pixels[1::2], pixels[0::2]
     return "png", _png(width, height, bits, colour, pixels)
 

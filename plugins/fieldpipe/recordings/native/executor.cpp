@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cdr.hpp"
+#include "protobuf.hpp"
 #include "testing.hpp"
 #include "text.hpp"
 
@@ -236,6 +237,7 @@ class Result {
     switch (plan.wire) {
       case Wire::CDR: return cdr(plan, out, times, payload, size);
       case Wire::ROS1: return in_order<false, 1, false, false>(plan, out, times, payload, size, 0);
+      case Wire::PROTOBUF: return protobuf(plan, out, times, payload, size);
       default: throw Undecodable{};
     }
   }
@@ -261,6 +263,13 @@ class Result {
     InOrder<SWAPPED, WIDEST, DELIMITERS, TERMINATED> run(plan, payload, size, out, workspace_);
     int64_t left = run.run();
     if (left < 0 || left > padding) throw Undecodable{};
+    if (run.exploded()) return explode(out, times, run.behind_prefix());
+    return end_row(out, times);
+  }
+
+  uint64_t protobuf(const Plan& plan, Buffer& out, size_t times, const uint8_t* payload, size_t size) {
+    ByNumber run(plan, payload, size, out, workspace_, finds_);
+    run.run();
     if (run.exploded()) return explode(out, times, run.behind_prefix());
     return end_row(out, times);
   }
@@ -297,6 +306,7 @@ class Result {
   std::vector<Left> left_;
   std::unique_ptr<int32_t[]> index_{new int32_t[CHANNELS]};
   Workspace workspace_;
+  Finds finds_;
   std::string prefix_, suffix_;
 };
 
@@ -310,7 +320,10 @@ EXPORT uint64_t fieldpipe_layout() { return sizeof(fieldpipe::Instruction) << 32
 
 EXPORT fieldpipe::Plan* fieldpipe_plan(const fieldpipe::Instruction* program, uint64_t count, const char* texts, uint64_t size,
                                        uint32_t wire, uint32_t formula_safe) try {
-  return new fieldpipe::Plan{{program, program + count}, {texts, size}, static_cast<fieldpipe::Wire>(wire), formula_safe != 0};
+  using namespace fieldpipe;
+  auto plan = std::make_unique<Plan>(Plan{{program, program + count}, {texts, size}, static_cast<Wire>(wire), formula_safe != 0, nullptr});
+  if (plan->wire == Wire::PROTOBUF) plan->messages = std::make_shared<const Messages>(*plan);
+  return plan.release();
 } catch (const std::bad_alloc&) {
   return nullptr;
 }

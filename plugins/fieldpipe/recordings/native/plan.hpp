@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,11 +42,14 @@ struct Instruction {  // laid out as in compiled.py
   uint32_t oneof;
 };
 
+class Messages;
+
 struct Plan {
   std::vector<Instruction> program;
   std::string texts;
   Wire wire;
   bool formula_safe;
+  std::shared_ptr<const Messages> messages;  // protobuf: the program made ready, see messages.hpp
 
   const Instruction* begin() const { return program.data(); }
   const Instruction* end() const { return program.data() + program.size(); }
