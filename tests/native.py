@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 
@@ -21,11 +22,22 @@ def written(values: array[float]) -> list[str]:
     return text.raw[:size].decode("ascii").splitlines()
 
 
+def read(texts: Sequence[str]) -> array[float]:
+    """The float64 of every text up to the first that is no number."""
+    lines = "".join(f"{text}\n" for text in texts).encode()
+    values = array("d", bytes(8 * len(texts)))
+    count = _library().fieldpipe_read_doubles(
+        lines, ctypes.c_uint64(len(lines)), ctypes.c_void_p(values.buffer_info()[0])
+    )
+    return values[:count]
+
+
 @cache
 def _library() -> ctypes.CDLL:
     found = find_spec("fieldpipe.recordings._native")
     if found is None or found.origin is None:
         pytest.skip("the compiled executor is not built: install a C++ compiler and the package anew")
     library = ctypes.CDLL(found.origin)
-    library.fieldpipe_write_doubles.restype = library.fieldpipe_write_floats.restype = ctypes.c_uint64
+    for name in ("write_doubles", "write_floats", "read_doubles"):
+        getattr(library, f"fieldpipe_{name}").restype = ctypes.c_uint64
     return library

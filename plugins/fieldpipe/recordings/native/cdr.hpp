@@ -1,6 +1,8 @@
 // CDR and ROS 1 payloads: the plan's instructions run in the order of the payload. The rules are those of steps.py.
 #pragma once
 
+#include <cmath>
+
 #include "numbers.hpp"
 #include "plan.hpp"
 #include "text.hpp"

@@ -26,12 +26,13 @@ inline constexpr Pairs PAIRS;
 
 // The eight digits of a number below 10^8, one a byte, the first one lowest. Both halves, then all four quarters, are
 // divided at once; the factors are reciprocals that are exact for numbers that small.
-inline uint64_t eight_digits(uint32_t number) {
-  uint64_t halves = number / 10000 | static_cast<uint64_t>(number % 10000) << 32;
+inline uint64_t eight_digits(uint64_t number) {
+  uint64_t upper = number * 3518437209 >> 45;
+  uint64_t halves = (number << 32) - upper * ((uint64_t{10000} << 32) - 1);
   uint64_t hundreds = (halves * 10486 >> 20) & 0x0000007F0000007F;
-  uint64_t pairs = hundreds | (halves - 100 * hundreds) << 16;
+  uint64_t pairs = (halves << 16) - hundreds * ((100 << 16) - 1);
   uint64_t tens = (pairs * 103 >> 10) & 0x000F000F000F000F;
-  return tens | (pairs - 10 * tens) << 8;
+  return (pairs << 8) - tens * ((10 << 8) - 1);
 }
 
 inline void put_word(char* out, uint64_t word) { std::memcpy(out, &word, sizeof word); }

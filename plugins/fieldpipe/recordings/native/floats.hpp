@@ -6,7 +6,6 @@
 // to the middle of its neighbours only to about 2^-60, and leaves what is closer to a decision than that to `exact`.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "digits.hpp"
@@ -19,24 +18,28 @@ struct Decimal {
   int exponent;  // digits * 10^exponent
 };
 
-// How floats are laid out, and how many decimal digits they need: one, and eight in every word behind it.
+// How floats are laid out, and as how many digits they are written: one, and REST behind it.
 template <class Float>
 struct Format;
 
 template <>
 struct Format<double> {
   using Bits = uint64_t;
-  static constexpr int FRACTION = 52, BIAS = 1075;
+  static constexpr int FRACTION = 52, BIAS = 1075, SPECIAL = 2047;  // SPECIAL: the exponent of what is not finite
+  static constexpr uint64_t HIDDEN = uint64_t{1} << FRACTION;
   static constexpr int REST = 16;
   static constexpr uint64_t UNIT = 10'000'000'000'000'000;
+  static constexpr int LACKING = 1;  // digits that a normal number may have less: 2^52 > 10^15
 };
 
 template <>
 struct Format<float> {
   using Bits = uint32_t;
-  static constexpr int FRACTION = 23, BIAS = 150;
+  static constexpr int FRACTION = 23, BIAS = 150, SPECIAL = 255;
+  static constexpr uint64_t HIDDEN = uint64_t{1} << FRACTION;
   static constexpr int REST = 8;
   static constexpr uint64_t UNIT = 100'000'000;
+  static constexpr int LACKING = 2;  // 2^23 > 10^6
 };
 
 namespace shortest {
@@ -53,7 +56,7 @@ inline unsigned __int128 multiply(uint64_t factor, const Power& power) {
 }
 
 // The decimal for significand * 2^exponent; `closer`: the neighbour below is at half the distance.
-inline Decimal exact(uint64_t significand, int exponent, bool closer) {
+[[gnu::noinline, gnu::cold]] inline Decimal exact(uint64_t significand, int exponent, bool closer) {
   int k = closer ? log10_of_three_quarters(exponent) : log10_of_power_of_two(exponent);
   int shift = exponent + log2_of_power_of_ten(-k) + 1;
   const Power& power = power_of_ten(-k);
@@ -93,39 +96,46 @@ inline bool quick(uint64_t significand, int exponent, Decimal& decimal) {
   return sure(above - half) & sure(above - (TEN - half)) & sure(fraction - HALF);
 }
 
-// How a number from 10^-4 to 10^16 is laid out: zeros, digits with a point among them.
+// Where what belongs to a number of a certain magnitude goes.
 struct Places {
-  uint8_t first;   // where the first digit goes
-  uint8_t behind;  // digits from there on make room for the point
-  uint8_t move;    // by as many bytes
+  uint8_t first;   // the first digit
+  uint8_t point;
+  uint8_t behind;  // the digits behind the point
+  uint8_t whole;   // bits of the digits behind the first that stand before the point
   uint8_t least;   // bytes at least
 };
 
-inline char* write_fixed(char* out, int magnitude, char lead, uint64_t high, uint64_t low, int count) {
-  constexpr int SMALLEST = -4;
-  constexpr auto PLACES = [] {
-    struct { Places of[20]; } places{};
-    for (int at = 0; at < 20; ++at) {
-      auto place = [&](int value) { return static_cast<uint8_t>(value); };
-      int exponent = at + SMALLEST;
-      places.of[at] = exponent < 0 ? Places{place(1 - exponent), 2, 0, 0}
-                                   : Places{0, place(exponent + 1), 1, place(exponent + 3)};
+constexpr int FIXED_FROM = -4, FIXED_TO = 16;  // magnitudes that are written without an exponent
+
+struct AllPlaces {
+  Places of[FIXED_TO - FIXED_FROM];
+  constexpr AllPlaces() : of() {
+    auto byte = [](int value) { return static_cast<uint8_t>(value); };
+    for (int at = FIXED_FROM; at < FIXED_TO; ++at) {
+      of[at - FIXED_FROM] = at < 0 ? Places{byte(1 - at), 1, byte(2 - at), 0, 0}
+                                   : Places{0, byte(at + 1), byte(at + 2), byte(8 * at), byte(at + 3)};
     }
-    return places;
-  }();
-  const Places& places = PLACES.of[magnitude - SMALLEST];
+  }
+};
+inline constexpr AllPlaces PLACES;
+
+// Everything is written at its place, what is in the way of the digits behind the point is overwritten by them.
+inline char* write_fixed(char* out, int magnitude, char first, uint64_t high, uint64_t low, int count) {
+  const Places& places = PLACES.of[magnitude - FIXED_FROM];
   put_word(out, ZEROS);
   char* digits = out + places.first;
-  *digits = lead;
+  *digits = first;
   put_word(digits + 1, high);
   put_word(digits + 9, low);
-  std::memmove(out + places.behind + places.move, out + places.behind, 16);
-  out[places.move ? places.behind : 1] = '.';
-  int size = places.first + count + places.move;
+  unsigned __int128 behind = (static_cast<unsigned __int128>(low) << 64 | high) >> places.whole;
+  out[places.point] = '.';
+  put_word(out + places.behind, static_cast<uint64_t>(behind));
+  put_word(out + places.behind + 8, static_cast<uint64_t>(behind >> 64));
+  int size = places.first + count + (magnitude >= 0);
   return out + (size < places.least ? places.least : size);
 }
 
-inline char* write_exponent(char* out, int magnitude, char lead, uint64_t high, uint64_t low, int count) {
+[[gnu::noinline]] inline char* write_exponent(char* out, int magnitude, char lead, uint64_t high, uint64_t low, int count) {
   out[0] = lead;
   out[1] = '.';
   put_word(out + 2, high);
@@ -142,47 +152,62 @@ inline char* write_exponent(char* out, int magnitude, char lead, uint64_t high, 
 template <class Float>
 char* write_decimal(char* out, Decimal decimal) {
   using Format = Format<Float>;
-  constexpr uint32_t EIGHT = 100'000'000;
-  uint64_t lead = decimal.digits / Format::UNIT, rest = decimal.digits % Format::UNIT;
-  uint64_t high = eight_digits(static_cast<uint32_t>(Format::REST == 16 ? rest / EIGHT : rest));
-  uint64_t low = Format::REST == 16 ? eight_digits(static_cast<uint32_t>(rest % EIGHT)) : 0;
+  constexpr uint64_t EIGHT = 100'000'000;
+  uint64_t upper = Format::REST == 16 ? decimal.digits / EIGHT : decimal.digits;
+  uint64_t low = Format::REST == 16 ? eight_digits(decimal.digits - upper * EIGHT) : 0;
+  uint64_t lead = static_cast<uint32_t>(upper) / EIGHT;
+  uint64_t high = eight_digits(upper - lead * EIGHT);
   int zeros = low ? __builtin_clzll(low) / 8 : 8 + (high ? __builtin_clzll(high) / 8 : 8);
   int magnitude = decimal.exponent + Format::REST;
-  auto write = magnitude >= -4 && magnitude < 16 ? write_fixed : write_exponent;
-  return write(out, magnitude, static_cast<char>('0' + lead), high | ZEROS, low | ZEROS, 17 - zeros);
+  char first = static_cast<char>('0' + lead);
+  if (magnitude >= FIXED_FROM && magnitude < FIXED_TO) {
+    return write_fixed(out, magnitude, first, high | ZEROS, low | ZEROS, 17 - zeros);
+  }
+  return write_exponent(out, magnitude, first, high | ZEROS, low | ZEROS, 17 - zeros);
 }
 
-inline char* write_text(char* out, const char* text) {
-  size_t size = std::strlen(text);
-  std::memcpy(out, text, size);
-  return out + size;
+// What is rare: powers of two, subnormal numbers, what is not finite, and what `quick` leaves.
+template <class Float>
+[[gnu::noinline, gnu::cold]] char* write_rare(char* out, uint64_t fraction, int exponent, bool negative) {
+  using Format = Format<Float>;
+  if (exponent == Format::SPECIAL) {
+    if (fraction != 0) out -= negative;  // nan has no sign
+    std::memcpy(out, fraction != 0 ? "nan" : "inf", 3);
+    return out + 3;
+  }
+  Decimal decimal = exponent == 0
+                        ? exact(fraction, 1 - Format::BIAS, false)
+                        : exact(fraction | Format::HIDDEN, exponent - Format::BIAS, fraction == 0 && exponent > 1);
+  while (decimal.digits < Format::UNIT) decimal = {10 * decimal.digits, decimal.exponent - 1};
+  return write_decimal<Float>(out, decimal);
 }
 
 }  // namespace shortest
 
 template <class Float>
 char* write_float(char* out, Float value) {
-  using namespace shortest;
   using Format = Format<Float>;
   typename Format::Bits bits;
   std::memcpy(&bits, &value, sizeof bits);
-  constexpr int EXPONENT = 8 * sizeof bits - 1 - Format::FRACTION;  // bits
-  constexpr typename Format::Bits HIDDEN = typename Format::Bits{1} << Format::FRACTION;
-  auto fraction = bits & (HIDDEN - 1);
-  int exponent = static_cast<int>(bits >> Format::FRACTION) & ((1 << EXPONENT) - 1);
-  if (exponent == (1 << EXPONENT) - 1 && fraction != 0) return write_text(out, "nan");
+  uint64_t fraction = bits & (Format::HIDDEN - 1);
+  int exponent = static_cast<int>(bits >> Format::FRACTION) & Format::SPECIAL;
+  bool negative = bits >> (8 * sizeof bits - 1);
   *out = '-';
-  out += bits >> (8 * sizeof bits - 1);
-  if (exponent == (1 << EXPONENT) - 1) return write_text(out, "inf");
-  if (fraction == 0 && exponent == 0) return write_text(out, "0.0");
-  Decimal decimal;
-  if (exponent == 0) {
-    decimal = exact(fraction, 1 - Format::BIAS, false);
-  } else if (fraction == 0 || !quick(fraction | HIDDEN, exponent - Format::BIAS, decimal)) {
-    decimal = exact(fraction | HIDDEN, exponent - Format::BIAS, fraction == 0 && exponent > 1);
+  out += negative;
+  if (static_cast<typename Format::Bits>(bits << 1) == 0) {
+    std::memcpy(out, "0.0", 4);  // four bytes are one move
+    return out + 3;
   }
-  while (decimal.digits < Format::UNIT) decimal = {10 * decimal.digits, decimal.exponent - 1};
-  return write_decimal<Float>(out, decimal);
+  Decimal decimal;
+  bool rare = fraction == 0 || exponent == 0 || exponent == Format::SPECIAL;
+  if (rare || !shortest::quick(fraction | Format::HIDDEN, exponent - Format::BIAS, decimal)) {
+    return shortest::write_rare<Float>(out, fraction, exponent, negative);
+  }
+  for (int step = 0; step < Format::LACKING; ++step) {
+    bool lacks = decimal.digits < Format::UNIT;
+    decimal = {lacks ? 10 * decimal.digits : decimal.digits, decimal.exponent - lacks};
+  }
+  return shortest::write_decimal<Float>(out, decimal);
 }
 
 }  // namespace fieldpipe

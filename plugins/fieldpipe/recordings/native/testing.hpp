@@ -1,6 +1,7 @@
 // Functions that only tests call.
 #pragma once
 
+#include "decimals.hpp"
 #include "numbers.hpp"
 
 namespace fieldpipe {
@@ -24,4 +25,15 @@ extern "C" __attribute__((visibility("default"))) uint64_t fieldpipe_write_doubl
 
 extern "C" __attribute__((visibility("default"))) uint64_t fieldpipe_write_floats(const float* values, uint64_t count, char* out) {
   return fieldpipe::write_lines(values, count, out);
+}
+
+// Numbers of which each ends a line; returns how many were read before the first that is none.
+extern "C" __attribute__((visibility("default"))) uint64_t fieldpipe_read_doubles(const char* text, uint64_t size, double* values) {
+  uint64_t count = 0;
+  for (const char* end = text + size; text < end; ++count) {
+    const char* stop = static_cast<const char*>(std::memchr(text, '\n', static_cast<size_t>(end - text)));
+    if (stop == nullptr || !fieldpipe::parse_double(text, stop, values[count])) break;
+    text = stop + 1;
+  }
+  return count;
 }
