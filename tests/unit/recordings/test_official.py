@@ -1,214 +1,170 @@
-"""Cell by cell against the official library: its encoder makes the payloads, its decoder reads ours."""
+"""Cell by cell against the official libraries: their encoders make the payloads, their decoders read ours.
+
+Both executors are held against them, and against each other.
+"""
 
 import io
-import json
-import random
 import struct
-from hashlib import sha256
+import sys
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcap_ros1._vendor.genpy.dynamic import generate_dynamic as generate_ros1
 from mcap_ros2._dynamic import generate_dynamic, serialize_dynamic
 from mcap_ros2.reader import read_ros2_messages
 from numpy import float32
 
-from fieldpipe.recordings import synthetic
+from fieldpipe.recordings import ros1msg, ros2idl, ros2msg, synthetic
 from fieldpipe.recordings.cells import float32_text
 from fieldpipe.recordings.decode import CdrDecoder
-from fieldpipe.recordings.encode import encode
-from fieldpipe.recordings.plan import MAX_FLAT_ARRAY, compile_plan
-from fieldpipe.recordings.ros2msg import parse
-from fieldpipe.recordings.typetree import Array, Field, Kind, Scalar, Sequence, Struct, Type
+from fieldpipe.recordings.encode import encode, encode_ros1
+from fieldpipe.recordings.plan import Wire, compile_plan
+from fieldpipe.recordings.typetree import Array, Kind, Scalar, Sequence, Struct, Type
 from tests.builders import robot_recording
+from tests.unit.recordings.agreement import rows
+from tests.unit.recordings.messages import NUMBERS, TIMES, columns, drawn, expected, in_idl, in_ros1, in_ros2, roots
 
 ROS2_TOPICS = [stream.topic for stream in synthetic.STREAMS if stream.type]
-
 # The official library takes `char` for a signed byte, has no wide strings, and reads sequences without their bounds.
-RANGES = {
-    Kind.INT8: (-(2**7), 2**7 - 1),
-    Kind.UINT8: (0, 2**8 - 1),
-    Kind.INT16: (-(2**15), 2**15 - 1),
-    Kind.UINT16: (0, 2**16 - 1),
-    Kind.INT32: (-(2**31), 2**31 - 1),
-    Kind.UINT32: (0, 2**32 - 1),
-    Kind.INT64: (-(2**63), 2**63 - 1),
-    Kind.UINT64: (0, 2**64 - 1),
-}
-KINDS = [*RANGES, Kind.BOOL, Kind.FLOAT32, Kind.FLOAT64, Kind.STRING, Kind.TIME]
+ROS2 = (*NUMBERS, Kind.STRING, Kind.TIME)
+ROS1 = (*NUMBERS, Kind.STRING, Kind.ROS1_TIME, Kind.ROS1_DURATION)
+MESSAGES = 20  # of every type
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-def types(depth: int = 0) -> st.SearchStrategy[Type]:
-    element: st.SearchStrategy[Type] = st.sampled_from(KINDS).map(Scalar)
-    if depth < 3:
-        element = element | structs(depth + 1)
-    return st.one_of(
-        element,
-        st.builds(Array, element, st.sampled_from([1, 2, 3, 64, 65]) if depth == 0 else st.integers(1, 3)),
-        st.builds(Sequence, element),
-        st.builds(Sequence, element, st.integers(3, 5)),
-    )
-
-
-def structs(depth: int) -> st.SearchStrategy[Struct]:
-    """Structs with names of their own, so that every one becomes a definition."""
-    fields = st.lists(types(depth), max_size=4).map(
-        lambda chosen: tuple(Field(f"f{index}", type_) for index, type_ in enumerate(chosen))
-    )
-    return fields.map(lambda made: Struct(f"test_msgs/S{sha256(repr(made).encode()).hexdigest()[:12]}", made))
-
-
-def values(type_: Type) -> st.SearchStrategy[Any]:
-    match type_:
-        case Scalar(Kind.BOOL):
-            return st.booleans()
-        case Scalar(Kind.FLOAT32):
-            return st.floats(width=32)
-        case Scalar(Kind.FLOAT64):
-            return st.floats()
-        case Scalar(Kind.STRING):
-            return st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
-        case Scalar(Kind.TIME):
-            return st.integers(0, 2**31 * 10**9 - 1)
-        case Scalar(kind):
-            return st.integers(*RANGES[kind])
-        case Struct(_, fields):
-            return st.fixed_dictionaries({field.name: values(field.type) for field in fields})
-        case Array(element, length):
-            return st.lists(values(element), min_size=length, max_size=length)
-        case Sequence(element):
-            return st.lists(values(element), max_size=3)
-
-
-def definition(root: Struct) -> str:
-    """The type as the text that a recorder would store."""
-    parts: dict[str, str] = {}
-
-    def name(type_: Type) -> str:
-        match type_:
-            case Scalar(Kind.TIME):
-                return "builtin_interfaces/Time"
-            case Scalar(kind):
-                return kind.value
-            case Struct(full, fields):
-                parts[full] = "".join(f"{name(field.type)} {field.name}\n" for field in fields)
-                return full
-            case Array(element, length):
-                return f"{name(element)}[{length}]"
-            case Sequence(element, bound):
-                return f"{name(element)}[{'' if bound is None else f'<={bound}'}]"
-
-    name(root)
-    text = parts.pop(root.name)
-    return text + "".join(f"{'=' * 80}\nMSG: {full}\n{body}" for full, body in parts.items())
-
-
-def official(type_: Type, value: Any) -> Any:
-    """A value in the form that the official encoder takes."""
+def for_ros2(type_: Type, value: Any) -> Any:
+    """A value in the form that the official encoder of ROS 2 takes."""
     match type_:
         case Scalar(Kind.TIME):
             return dict(zip(("sec", "nanosec"), divmod(value, 10**9), strict=True))
         case Struct(_, fields):
-            return {field.name: official(field.type, value[field.name]) for field in fields}
+            return {field.name: for_ros2(field.type, value[field.name]) for field in fields}
         case Array(Scalar(Kind.UINT8)) | Sequence(Scalar(Kind.UINT8)):
             return bytes(value)
         case Array(element) | Sequence(element):
-            return [official(element, item) for item in value]
+            return [for_ros2(element, item) for item in value]
     return value
 
 
-def expected(type_: Type, value: Any) -> list[str]:
-    """The cells of what the official decoder returned, written independently of ours."""
-    if isinstance(type_, Struct):
-        return [cell for field in type_.fields for cell in expected(field.type, getattr(value, field.name))]
-    if isinstance(type_, Scalar):
-        return [written(type_.kind, value)]
-    if isinstance(type_, Array) and isinstance(type_.element, Scalar) and type_.length <= MAX_FLAT_ARRAY:
-        return [written(type_.element.kind, item) for item in value]
-    return [json_text(type_, value)]
-
-
-def json_text(type_: Type, value: Any) -> str:
+def for_ros1(type_: Type, value: Any, classes: dict[str, Any]) -> Any:
+    """A value in the form that the official encoder of ROS 1 takes."""
     match type_:
-        case Struct(_, fields):
-            inner = (f'"{field.name}":{json_text(field.type, getattr(value, field.name))}' for field in fields)
-            return "{" + ",".join(inner) + "}"
+        case Scalar(Kind.ROS1_TIME | Kind.ROS1_DURATION):
+            seconds, nanoseconds = divmod(value, 10**9)
+            return SimpleNamespace(secs=seconds, nsecs=nanoseconds)
+        case Struct(name, fields):
+            made = classes[name]()
+            for field in fields:
+                setattr(made, field.name, for_ros1(field.type, value[field.name], classes))
+            return made
+        case Array(Scalar(Kind.UINT8)) | Sequence(Scalar(Kind.UINT8)):
+            return bytes(value)
         case Array(element) | Sequence(element):
-            return "[" + ",".join(json_text(element, item) for item in value) + "]"
-        case Scalar(Kind.STRING):
-            return json.dumps(value, ensure_ascii=False)
-        case Scalar(kind):
-            text = written(kind, value)
-            return f'"{text}"' if text in ("nan", "inf", "-inf") else text
+            return [for_ros1(element, item, classes) for item in value]
+    return value
 
 
-def written(kind: Kind, value: Any) -> str:
-    if kind is Kind.FLOAT32:
-        return repr(float(str(float32(value))))
-    if kind is Kind.TIME:
-        return str(value.sec * 10**9 + value.nanosec)
-    if kind is Kind.BOOL:
-        return str(value).lower()
-    return value if kind is Kind.STRING else repr(value)
+def plain(type_: Type, read: Any) -> Any:
+    """What an official decoder returned, as dicts, lists, numbers and texts."""
+    match type_:
+        case Scalar(Kind.TIME):
+            return read.sec * 10**9 + read.nanosec
+        case Scalar(kind) if kind in TIMES:
+            return read.secs * 10**9 + read.nsecs
+        case Struct(_, fields):
+            return {field.name: plain(field.type, getattr(read, field.name)) for field in fields}
+        case Array(element) | Sequence(element):
+            return [plain(element, item) for item in read]
+    return read
 
 
-def unquoted(cell: str) -> str:
-    """A cell as a CSV reader returns it."""
-    return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@given(roots(ROS2), st.integers(0, 2**32))
+def test_any_message_of_ros2_is_read_as_the_official_library_reads_it(root: Struct, seed: int) -> None:
+    text = in_ros2(root)
+    messages = drawn_messages(root, seed)
+    write, read = serialize_dynamic(root.name, text)[root.name], generate_dynamic(root.name, text)[root.name]
+
+    payloads = [bytes(write(for_ros2(root, value))) for value in messages]
+    plan = compile_plan(ros2msg.parse(root.name, text))
+
+    assert ros2msg.parse(root.name, text) == ros2idl.parse("test_msgs/msg/Root", in_idl(root)) == root
+    assert list(plan.columns) == columns(root)
+    assert rows(CdrDecoder(plan), *payloads) == [expected(root, plain(root, read(payload))) for payload in payloads]
+    assert [encode(root, value) for value in messages] == payloads
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.data())
-def test_any_message_is_read_as_the_official_library_reads_it(data: st.DataObject) -> None:
-    fields = data.draw(st.lists(types(), min_size=1, max_size=6))
-    root = Struct("test_msgs/Root", tuple(Field(f"m{index}", type_) for index, type_ in enumerate(fields)))
-    value = data.draw(values(root))
-    text = definition(root)
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@given(roots(ROS1, bounds=False), st.integers(0, 2**32))
+def test_any_message_of_ros1_is_read_as_the_official_library_reads_it(root: Struct, seed: int) -> None:
+    text = in_ros1(root)
+    messages = drawn_messages(root, seed)
+    classes = ros1_classes(root.name, text)
 
-    payload = bytes(serialize_dynamic("test_msgs/Root", text)["test_msgs/Root"](official(root, value)))
-    read: SimpleNamespace = generate_dynamic("test_msgs/Root", text)["test_msgs/Root"](payload)
-    parsed = parse("test_msgs/Root", text)
+    payloads = [in_official_ros1(root, value, classes) for value in messages]
+    read = [plain(root, classes[root.name]().deserialize(payload)) for payload in payloads]
+    plan = compile_plan(ros1msg.parse(root.name, text), wire=Wire.ROS1)
 
-    assert parsed == root
-    assert [unquoted(cell) for cell in CdrDecoder(compile_plan(parsed)).cells(payload)] == expected(root, read)
-    assert without_nan_bits(encode(root, value)) == without_nan_bits(payload)
+    assert ros1msg.parse(root.name, text) == root
+    assert list(plan.columns) == columns(root)
+    assert rows(CdrDecoder(plan), *payloads) == [expected(root, value) for value in read]
+    assert [encode_ros1(root, value) for value in messages] == payloads
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.data())
-def test_byte_order_and_version_change_nothing_but_the_bytes(data: st.DataObject) -> None:
-    fields = data.draw(st.lists(types(), min_size=1, max_size=5))
-    root = Struct("test_msgs/Root", tuple(Field(f"m{index}", type_) for index, type_ in enumerate(fields)))
-    value = data.draw(values(root))
-    made = CdrDecoder(compile_plan(root))
+def drawn_messages(root: Struct, seed: int) -> list[Any]:
+    dice = Random(seed)
+    return [drawn(root, dice) for _ in range(MESSAGES)]
 
-    rows = [
-        made.cells(encode(root, value, little_endian=little, xcdr2=xcdr2))
-        for little in (True, False)
-        for xcdr2 in (False, True)
-    ]
 
-    assert rows[1:] == rows[:1] * 3
+def in_official_ros1(root: Struct, value: Any, classes: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    for_ros1(root, value, classes).serialize(file)
+    return file.getvalue()
+
+
+def ros1_classes(name: str, text: str) -> dict[str, Any]:
+    """The official library makes a module of every schema, and a folder in sys.path."""
+    before = list(sys.path)
+    try:
+        classes: dict[str, Any] = generate_ros1(name, text)
+    finally:
+        sys.path[:] = before
+    return classes
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@given(roots(ROS2), st.integers(0, 2**32))
+def test_byte_order_and_version_change_nothing_but_the_bytes(root: Struct, seed: int) -> None:
+    (value, *_) = drawn_messages(root, seed)
+    layouts = [{"little_endian": little, "xcdr2": xcdr2} for little in (True, False) for xcdr2 in (False, True)]
+
+    payloads = [encode(root, value, **layout) for layout in layouts]
+
+    assert rows(CdrDecoder(compile_plan(root)), *payloads) == [expected(root, value)] * 4
 
 
 @pytest.mark.parametrize("stream", synthetic.STREAMS[:-1], ids=lambda stream: stream.topic)
 def test_generated_messages_are_what_the_official_decoder_reads(stream: synthetic.Stream) -> None:
     text = synthetic.definition(stream.type)
-    root = parse(stream.type, text)
-    value = stream.message(1_767_225_600_000_000_001, 7, random.Random(1))
+    root = ros2msg.parse(stream.type, text)
+    value = stream.message(1_767_225_600_000_000_001, 7, Random(1))
     payload = encode(root, value)
 
-    read = generate_dynamic(stream.type, text)[stream.type](payload)
+    read = plain(root, generate_dynamic(stream.type, text)[stream.type](payload))
 
-    assert [unquoted(cell) for cell in CdrDecoder(compile_plan(root)).cells(payload)] == expected(root, read)
+    assert rows(CdrDecoder(compile_plan(root)), payload) == [expected(root, read)]
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 @settings(max_examples=300)
 def test_float32_has_the_shortest_text_that_reads_back(value: float) -> None:
-    (cell,) = CdrDecoder(compile_plan(parse("a/B", "float32 x"))).cells(b"\0\1\0\0" + struct.pack("<f", value))
+    ((cell,),) = rows(
+        CdrDecoder(compile_plan(ros2msg.parse("a/B", "float32 x"))), b"\0\1\0\0" + struct.pack("<f", value)
+    )
 
     assert float32(cell) == float32(value)
     assert cell == repr(float(str(float32(value))))
@@ -218,15 +174,6 @@ def test_float32_has_the_shortest_text_that_reads_back(value: float) -> None:
 def test_powers_of_two_have_the_shortest_text_as_float32(exponent: int) -> None:
     for value in (2.0**exponent, -(2.0**exponent)):
         assert float32_text(value) == repr(float(str(float32(value))))
-
-
-def without_nan_bits(payload: bytes) -> bytes:
-    """A NaN has many forms; which one Python packs depends on where it came from."""
-    for bits in (struct.pack("<d", float("nan")), struct.pack("<d", -float("nan"))):
-        payload = payload.replace(bits[4:], b"~~~~")
-    for bits in (struct.pack("<f", float("nan")), struct.pack("<f", -float("nan"))):
-        payload = payload.replace(bits, b"~~~~")
-    return payload
 
 
 def test_the_official_reader_reads_a_generated_recording_to_its_end() -> None:
