@@ -310,19 +310,7 @@ class InOrder {
   }
 
   static void append(std::string& text, uint32_t character) {
-    auto add = [&](uint32_t byte) { text += static_cast<char>(byte); };
-    if (character < 0x80) return add(character);
-    if (character < 0x800) {
-      add(0xC0 | character >> 6);
-    } else if (character < 0x10000) {
-      add(0xE0 | character >> 12);
-      add(0x80 | (character >> 6 & 63));
-    } else {
-      add(0xF0 | character >> 18);
-      add(0x80 | (character >> 12 & 63));
-      add(0x80 | (character >> 6 & 63));
-    }
-    add(0x80 | (character & 63));
+    put_utf8(character, [&](uint8_t byte) { text += static_cast<char>(byte); });
   }
 
   const Plan& plan_;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cdr.hpp"
+#include "json.hpp"
 #include "protobuf.hpp"
 #include "testing.hpp"
 #include "text.hpp"
@@ -237,7 +238,8 @@ class Result {
     switch (plan.wire) {
       case Wire::CDR: return cdr(plan, out, times, payload, size);
       case Wire::ROS1: return in_order<false, 1, false, false>(plan, out, times, payload, size, 0);
-      case Wire::PROTOBUF: return protobuf(plan, out, times, payload, size);
+      case Wire::PROTOBUF: return by_member<ByNumber>(plan, out, times, payload, size, finds_);
+      case Wire::JSON: return by_member<ByName>(plan, out, times, payload, size, arrivals_);
       default: throw Undecodable{};
     }
   }
@@ -267,8 +269,9 @@ class Result {
     return end_row(out, times);
   }
 
-  uint64_t protobuf(const Plan& plan, Buffer& out, size_t times, const uint8_t* payload, size_t size) {
-    ByNumber run(plan, payload, size, out, workspace_, finds_);
+  template <class Run, class Kept>
+  uint64_t by_member(const Plan& plan, Buffer& out, size_t times, const uint8_t* payload, size_t size, Kept& kept) {
+    Run run(plan, payload, size, out, workspace_, kept);
     run.run();
     if (run.exploded()) return explode(out, times, run.behind_prefix());
     return end_row(out, times);
@@ -307,6 +310,7 @@ class Result {
   std::unique_ptr<int32_t[]> index_{new int32_t[CHANNELS]};
   Workspace workspace_;
   Finds finds_;
+  Arrivals arrivals_;
   std::string prefix_, suffix_;
 };
 
@@ -321,8 +325,9 @@ EXPORT uint64_t fieldpipe_layout() { return sizeof(fieldpipe::Instruction) << 32
 EXPORT fieldpipe::Plan* fieldpipe_plan(const fieldpipe::Instruction* program, uint64_t count, const char* texts, uint64_t size,
                                        uint32_t wire, uint32_t formula_safe) try {
   using namespace fieldpipe;
-  auto plan = std::make_unique<Plan>(Plan{{program, program + count}, {texts, size}, static_cast<Wire>(wire), formula_safe != 0, nullptr});
+  auto plan = std::make_unique<Plan>(Plan{{program, program + count}, {texts, size}, static_cast<Wire>(wire), formula_safe != 0, nullptr, nullptr});
   if (plan->wire == Wire::PROTOBUF) plan->messages = std::make_shared<const Messages>(*plan);
+  if (plan->wire == Wire::JSON) plan->objects = std::make_shared<const Objects>(*plan);
   return plan.release();
 } catch (const std::bad_alloc&) {
   return nullptr;

@@ -43,6 +43,7 @@ struct Instruction {  // laid out as in compiled.py
 };
 
 class Messages;
+class Objects;
 
 struct Plan {
   std::vector<Instruction> program;
@@ -50,6 +51,7 @@ struct Plan {
   Wire wire;
   bool formula_safe;
   std::shared_ptr<const Messages> messages;  // protobuf: the program made ready, see messages.hpp
+  std::shared_ptr<const Objects> objects;    // JSON: the same, see objects.hpp
 
   const Instruction* begin() const { return program.data(); }
   const Instruction* end() const { return program.data() + program.size(); }

@@ -125,6 +125,24 @@ void each_byte(const uint8_t* text, size_t size, One one, Bad bad) {
   }
 }
 
+// Calls `one(byte)` for the bytes of a character in UTF-8.
+template <class One>
+void put_utf8(uint32_t character, One one) {
+  auto add = [&](uint32_t byte) { one(static_cast<uint8_t>(byte)); };
+  if (character < 0x80) return add(character);
+  if (character < 0x800) {
+    add(0xC0 | character >> 6);
+  } else if (character < 0x10000) {
+    add(0xE0 | character >> 12);
+    add(0x80 | (character >> 6 & 63));
+  } else {
+    add(0xF0 | character >> 18);
+    add(0x80 | (character >> 12 & 63));
+    add(0x80 | (character >> 6 & 63));
+  }
+  add(0x80 | (character & 63));
+}
+
 // A spreadsheet takes such a cell for a formula.
 inline bool is_formula(uint8_t first) {
   return first == '=' || first == '+' || first == '-' || first == '@' || first == '\t' || first == '\r';
