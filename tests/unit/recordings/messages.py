@@ -72,8 +72,8 @@ def drawn(type_: Type, dice: Random) -> Any:
             return {field.name: drawn(field.type, dice) for field in fields}
         case Array(element, length):
             return [drawn(element, dice) for _ in range(length)]
-        case Sequence(element):
-            return [drawn(element, dice) for _ in range(dice.randrange(4))]
+        case Sequence(element, bound):
+            return [drawn(element, dice) for _ in range(dice.randrange(4 if bound is None else min(4, bound + 1)))]
 
 
 def _drawn_float(code: str, bits: str, dice: Random) -> float:
@@ -142,7 +142,12 @@ def in_ros2(root: Struct) -> str:
 
 def in_idl(root: Struct) -> str:
     """The type as rosidl writes it in IDL, and rosbag2 stores it."""
-    return "".join(f"{BAR}\nIDL: {_full(struct)}\n{_idl_file(struct)}" for struct in [root, *_inner(root)])
+    return "".join(f"{BAR}\nIDL: {name}\n{text}" for name, text in idl_files(root).items())
+
+
+def idl_files(root: Struct) -> dict[str, str]:
+    """The IDL of a message and of all that it needs, by their names in ROS 2."""
+    return {_full(struct): _idl_file(struct) for struct in [root, *_inner(root)]}
 
 
 def _types(kinds: Many[Kind], bounds: bool, depth: int) -> st.SearchStrategy[Type]:
