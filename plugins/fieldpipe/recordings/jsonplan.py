@@ -76,7 +76,8 @@ class _Compiler:
             return Instruction(Op.FIELD, text=name, body=(inner,), cells=inner.cells)
         if path in self._shape.explode and not self._exploded and isinstance(schema, dict) and "items" in schema:
             return self._rows(name, schema["items"], path, parents)
-        return self._leaf(name, path, body=(Instruction(Op.BYTES),) if path == self._shape.binary else ())
+        is_file = path == self._shape.binary and _is_text(schema)
+        return self._leaf(name, path, body=(Instruction(Op.BYTES),) if is_file else ())
 
     def _rows(self, name: str, items: Any, path: str, parents: tuple[str, ...]) -> Instruction:
         """A list whose elements become rows; a list inside an element stays a cell."""
@@ -135,3 +136,8 @@ def _only(schema: dict[str, Any]) -> Any:
 def _is_time(schema: Any) -> bool:
     properties = schema.get("properties") if isinstance(schema, dict) else None
     return isinstance(properties, dict) and properties.keys() in TIMES
+
+
+def _is_text(schema: Any) -> bool:
+    types = schema.get("type") if isinstance(schema, dict) else None
+    return types == "string" or (isinstance(types, list) and "string" in types)
