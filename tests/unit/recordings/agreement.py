@@ -8,8 +8,10 @@ import shutil
 import struct
 from collections.abc import Iterable
 
+import pytest
+
 from fieldpipe.recordings.compiled import load
-from fieldpipe.recordings.executor import Decoder, Executor, Left, Selection, Why
+from fieldpipe.recordings.executor import DecodeError, Decoder, Executor, Left, Selection, Why
 from fieldpipe.recordings.reference import ReferenceExecutor
 
 _RECORD = struct.Struct("<BQHIQQ")  # opcode, length; channel, sequence, log time, publish time
@@ -43,6 +45,21 @@ def rows(decoder: Decoder, *payloads: bytes) -> list[list[str]]:
     assert all(",".join(row[:3]) == _TIMES for row in found)
     assert {len(row) for row in found} <= {3 + len(decoder.plan.columns)}
     return [row[3:] for row in found]
+
+
+def line(decoder: Decoder, payload: bytes) -> str:
+    """The one row of a payload as it is written, without the times."""
+    text, _, left = converted(decoder, [payload])
+    assert not left
+    return text.decode().removeprefix(_TIMES).removeprefix(",").removesuffix("\n")
+
+
+def refusal(decoder: Decoder, payload: bytes) -> str:
+    """Why a payload makes no row: the words of the readable decoder, on which the others agree."""
+    assert converted(decoder, [payload]) == (b"", 0, [Left(Why.UNDECODABLE, _CHANNEL, 9, len(block([payload])))])
+    with pytest.raises(DecodeError) as refused:
+        decoder.rows(payload)
+    return str(refused.value)
 
 
 def _converted(executor: Executor, content: bytes, selection: Selection) -> tuple[bytes, int, list[Left]]:

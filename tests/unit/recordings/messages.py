@@ -63,7 +63,7 @@ def drawn(type_: Type, dice: Random) -> Any:
             return _drawn_float("<f", "<I", dice)
         case Scalar(Kind.FLOAT64):
             return _drawn_float("<d", "<Q", dice)
-        case Scalar(Kind.STRING):
+        case Scalar(Kind.STRING | Kind.WSTRING):
             return "".join(dice.choices(LETTERS, k=dice.choice((0, 1, 2, 5, 20))))
         case Scalar(kind):
             least, most = RANGES[kind]
