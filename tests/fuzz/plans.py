@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import struct
 from pathlib import Path
+from random import Random
+
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from fieldpipe.recordings.compiled import native_program, number
 from fieldpipe.recordings.encode import encode
+from fieldpipe.recordings.jsonplan import compile_json
 from fieldpipe.recordings.plan import PLAIN, Plan, Shape, Wire, compile_plan
+from fieldpipe.recordings.protoschema import compile_protobuf
 from fieldpipe.recordings.ros2msg import parse
 from fieldpipe.recordings.typetree import Struct
+from tests.unit.recordings import protobufs
 
 _SEPARATOR = "\n" + "=" * 80 + "\n"
 EVERYTHING = (
@@ -41,6 +49,21 @@ VALUE = {
     "y": {},
     "z": [{}] * 3,
 }
+JSON_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "stamp": {"type": "object", "properties": {"sec": {"type": "integer"}, "nsec": {"type": "integer"}}},
+        "name": {"type": "string"},
+        "at": {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}},
+        "q": {"type": "string", "contentEncoding": "base64"},
+        "x": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "number"}}}},
+    },
+}
+JSON_PAYLOADS = (
+    b'{"stamp":{"sec":1,"nsec":2},"name":"a \\ud83e\\udd16 \\"b\\", c","at":{"x":1.5,"y":-2e-7},'
+    b'"q":"AQI=","x":[{"a":1}]}',
+    b' [ 1 , -0, 1E400, NaN, "\\ud800", {"a": null, "a": true}, 12345678901234567890123, 0.1234567890123456789 ] ',
+)
 SHAPES = (PLAIN, Shape(base64=True), Shape(explode=frozenset({"x"})), Shape(binary="q"))
 
 
@@ -66,7 +89,29 @@ def _plans() -> list[tuple[Plan, list[bytes]]]:
     ]
     in_order = [(compile_plan(root, shape, wire=wire), cdr) for shape in SHAPES for wire in (Wire.CDR, Wire.ROS1)]
     empty = (compile_plan(Struct("fuzz/Empty", ())), [b"\0\1\0\0\0"])
-    return [*in_order, empty]
+    in_json = [(compile_json(json.dumps(JSON_SCHEMA).encode(), shape), [*JSON_PAYLOADS]) for shape in SHAPES]
+    return [*in_order, empty, *in_json, (compile_json(), [*JSON_PAYLOADS]), *_protobuf()]
+
+
+def _protobuf() -> list[tuple[Plan, list[bytes]]]:
+    """Fields of every type, once and repeated, and messages, maps and times in one another."""
+    file = FileDescriptorProto(name="fuzz.proto", package="test", syntax="proto2")
+    file.dependency.extend(["google/protobuf/timestamp.proto", "google/protobuf/duration.proto"])
+    enum = file.enum_type.add(name="E")
+    for value in (0, 1, -7, 2**31 - 1):  # those that `protobufs.payload` chooses from
+        enum.value.add(name=f"V{len(enum.value)}", number=value)
+    message = file.message_type.add(name="M0")
+    messages = (".test.M0", ".google.protobuf.Timestamp", ".google.protobuf.Duration")
+    for label in (Field.LABEL_OPTIONAL, Field.LABEL_REPEATED):
+        for type_ in (*protobufs.SCALARS, *messages):
+            field = message.field.add(name=f"f{len(message.field)}", number=1 + len(message.field), label=label)
+            field.type = type_ if isinstance(type_, int) else Field.TYPE_MESSAGE
+            if field.type in (Field.TYPE_MESSAGE, Field.TYPE_ENUM):
+                field.type_name = type_ if isinstance(type_, str) else ".test.E"
+    empty = protobufs.official(file)
+    chance = Random(1)
+    payloads = [protobufs.payload(empty(b""), chance) for _ in range(10)]
+    return [(compile_protobuf(protobufs.ROOT, protobufs.described(file), shape), payloads) for shape in SHAPES[:2]]
 
 
 def _native(plan: Plan) -> bytes:
