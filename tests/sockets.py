@@ -3,32 +3,45 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 LISTEN = "0A"  # column `st` of /proc/net/tcp: TCP_LISTEN of the kernel's net/tcp_states.h
 
+Addresses = set[tuple[str, int]]
 
-def listening(processes: Iterable[psutil.Process]) -> set[tuple[str, int]]:
+
+def listening(processes: Iterable[psutil.Process]) -> Addresses:
     """Addresses and ports at which these processes listen.
 
-    So that none is missing, it counts also what our user's processes listen at that hide their sockets (as those of
-    Airflow that run tasks do, except from root), whosever they are.
+    For one that hides its sockets (Airflow's that run tasks do, except from root) all those count that are hidden and
+    belong to our user: a stranger's may be among them, but none is missing.
     """
-    pids = {process.pid for process in processes}
-    ours = _ports_of_our_user()
-    return {(address, port) for address, port, pid in _listeners() if pid in pids or (pid is None and port in ours)}
+    found: Addresses = set()
+    for process in processes:
+        try:
+            found |= _addresses(process.net_connections(kind="inet"))
+        except psutil.AccessDenied:
+            found |= _hidden()
+        except psutil.NoSuchProcess:  # a task of Airflow's that has ended meanwhile
+            continue
+    return found
 
 
 def all_listening_ports() -> set[int]:
     """Ports at which anybody listens."""
-    return {port for _, port, _ in _listeners()}
+    return {port for _, port in _addresses(psutil.net_connections(kind="inet"))}
 
 
-def _listeners() -> list[tuple[str, int, int | None]]:
-    """Address, port and process of each; None: the process hides."""
-    found = psutil.net_connections(kind="inet")
-    return [(s.laddr.ip, s.laddr.port, s.pid) for s in found if s.laddr and s.status == psutil.CONN_LISTEN]
+def _hidden() -> Addresses:
+    own = _ports_of_our_user()
+    hidden = _addresses(socket for socket in psutil.net_connections(kind="inet") if socket.pid is None)
+    return {(address, port) for address, port in hidden if port in own}
+
+
+def _addresses(sockets: Iterable[Any]) -> Addresses:
+    return {(socket.laddr.ip, socket.laddr.port) for socket in sockets if socket.status == psutil.CONN_LISTEN}
 
 
 def _ports_of_our_user() -> set[int]:
