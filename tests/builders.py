@@ -37,7 +37,7 @@ class Channel:
         match self.schema_encoding:
             case "ros1msg":
                 return encode_ros1(ros1msg.parse(self.schema, self.text), value)
-            case "ros2idl":
+            case "ros2idl" | "omgidl":
                 return encode(ros2idl.parse(self.schema, self.text), value)
         return encode(ros2msg.parse(self.schema, self.text), value)
 
