@@ -15,8 +15,8 @@
 #include <string>
 #endif
 
-#include "floats.hpp"
-#include "powers.hpp"
+#include "digits.hpp"
+#include "shortest.hpp"
 
 namespace fieldpipe {
 namespace nearest {

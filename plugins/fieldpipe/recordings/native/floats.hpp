@@ -1,24 +1,20 @@
-// Floats as the shortest decimal that reads back as the same number, of these the closest, in Python's notation.
-//
-// After Raffaello Giulietti, "The Schubfach way to render doubles" (2020, revised 2022): between two neighbours of
-// 10^(k+1) lies at most one decimal that reads back, between those of 10^k at least one, where 10^k <= ulp < 10^(k+1).
-// `exact` follows the paper. `quick` takes one multiplication instead of three: it knows the number and how far it is
-// to the middle of its neighbours only to about 2^-60, and leaves what is closer to a decision than that to `exact`.
+// Floats as text: the shortest decimal that reads back as the same number, in the notation of Python's repr.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "digits.hpp"
-#include "powers.hpp"
+#include "shortest.hpp"
 
 namespace fieldpipe {
 
-struct Decimal {
-  uint64_t digits;
-  int exponent;  // digits * 10^exponent
-};
+namespace printing {
 
-// How floats are laid out, and as how many digits they are written: one, and REST behind it.
+using namespace shortest;
+
+// How floats are laid out, and how they are written: as one digit and REST behind it, in words of eight. Whole numbers
+// whose last TAIL bits are zero are below 10^8.
 template <class Float>
 struct Format;
 
@@ -26,74 +22,41 @@ template <>
 struct Format<double> {
   using Bits = uint64_t;
   static constexpr int FRACTION = 52, BIAS = 1075, SPECIAL = 2047;  // SPECIAL: the exponent of what is not finite
-  static constexpr uint64_t HIDDEN = uint64_t{1} << FRACTION;
-  static constexpr int REST = 16;
+  static constexpr int TAIL = 27, REST = 16;
   static constexpr uint64_t UNIT = 10'000'000'000'000'000;
-  static constexpr int LACKING = 1;  // digits that a normal number may have less: 2^52 > 10^15
 };
 
 template <>
 struct Format<float> {
   using Bits = uint32_t;
   static constexpr int FRACTION = 23, BIAS = 150, SPECIAL = 255;
-  static constexpr uint64_t HIDDEN = uint64_t{1} << FRACTION;
-  static constexpr int REST = 8;
+  static constexpr int TAIL = 8, REST = 8;
   static constexpr uint64_t UNIT = 100'000'000;
-  static constexpr int LACKING = 2;  // 2^23 > 10^6
 };
 
-namespace shortest {
+// Seventeen digits, the first never a zero; how many there are up to the zeros at the end.
+struct Digits {
+  char first;
+  uint64_t high, low;
+  int count;
+};
 
-// Logarithms rounded down, as in section 9 of the paper.
-inline int log10_of_power_of_two(int exponent) { return exponent * 1262611 >> 22; }
-inline int log10_of_three_quarters(int exponent) { return (exponent * 1262611 - 524031) >> 22; }  // of 3/4 * 2^exponent
-inline int log2_of_power_of_ten(int exponent) { return exponent * 1741647 >> 19; }
-
-// The upper 128 bits of the 192 of a product.
-inline unsigned __int128 multiply(uint64_t factor, const Power& power) {
-  using Wide = unsigned __int128;
-  return static_cast<Wide>(factor) * power.high + static_cast<uint64_t>(static_cast<Wide>(factor) * power.low >> 64);
-}
-
-// The decimal for significand * 2^exponent; `closer`: the neighbour below is at half the distance.
-[[gnu::noinline, gnu::cold]] inline Decimal exact(uint64_t significand, int exponent, bool closer) {
-  int k = closer ? log10_of_three_quarters(exponent) : log10_of_power_of_two(exponent);
-  int shift = exponent + log2_of_power_of_ten(-k) + 1;
-  const Power& power = power_of_ten(-k);
-  auto quadruple = [&](uint64_t number) {  // number * 10^-k; whether something is behind the point is in the last bit
-    unsigned __int128 product = multiply(number << shift, power);
-    return static_cast<uint64_t>(product >> 64) | (static_cast<uint64_t>(product) > 1);
-  };
-  uint64_t odd = significand & 1;
-  uint64_t value = quadruple(4 * significand);
-  uint64_t lower = quadruple(4 * significand - (closer ? 1 : 2)) + odd;
-  uint64_t upper = quadruple(4 * significand + 2) - odd;
-  uint64_t ones = value / 4, tens = ones / 10;
-  bool tens_in = lower <= 40 * tens, next_tens_in = 40 * tens + 40 <= upper;
-  if (tens_in != next_tens_in) return {tens + next_tens_in, k + 1};
-  bool ones_in = lower <= 4 * ones, next_ones_in = 4 * ones + 4 <= upper;
-  if (ones_in != next_ones_in) return {ones + next_ones_in, k};
-  uint64_t middle = 4 * ones + 2;
-  return {ones + (value > middle || (value == middle && (ones & 1))), k};
-}
-
-// The same for normal numbers whose neighbours are equally far; false when it cannot tell.
-inline bool quick(uint64_t significand, int exponent, Decimal& decimal) {
-  constexpr uint64_t TEN = uint64_t{10} << 60, HALF = uint64_t{1} << 63, UNSURE = 4;
-  int k = log10_of_power_of_two(exponent);
-  int shift = exponent + log2_of_power_of_ten(-k) + 1;
-  const Power& power = power_of_ten(-k);
-  unsigned __int128 scaled = multiply(significand << shift, power);
-  uint64_t whole = static_cast<uint64_t>(scaled >> 64), fraction = static_cast<uint64_t>(scaled);
-  uint64_t last = whole % 10;
-  uint64_t above = last << 60 | fraction >> 4;  // the tens below; in units of 2^-60, as is the next
-  uint64_t half = power.high >> (5 - shift);    // of the distance to a neighbour
-  uint64_t rounded = whole + (fraction >> 63);
-  rounded = above < half ? whole - last : rounded;
-  rounded = above > TEN - half ? whole - last + 10 : rounded;
-  decimal = {rounded, k};
-  auto sure = [](uint64_t difference) { return difference + UNSURE > 2 * UNSURE; };
-  return sure(above - half) & sure(above - (TEN - half)) & sure(fraction - HALF);
+template <class Float>
+Digits digits_of(uint64_t number) {
+  constexpr uint64_t EIGHT = 100'000'000;
+  uint64_t upper = number, low = 0;
+  if (Format<Float>::REST == 16) {
+    upper = number / EIGHT;
+    low = number - upper * EIGHT;
+  }
+  uint64_t first = static_cast<uint32_t>(upper) / EIGHT, high = upper - first * EIGHT;
+  if (Format<Float>::REST == 16) {
+    sixteen_digits(high, low);
+  } else {
+    high = eight_digits(high);
+  }
+  int zeros = low ? __builtin_clzll(low) / 8 : 8 + (high ? __builtin_clzll(high) / 8 : 8);
+  return {static_cast<char>('0' + first), high | ZEROS, low | ZEROS, 17 - zeros};
 }
 
 // Where what belongs to a number of a certain magnitude goes.
@@ -119,28 +82,29 @@ struct AllPlaces {
 };
 inline constexpr AllPlaces PLACES;
 
-// Everything is written at its place, what is in the way of the digits behind the point is overwritten by them.
-inline char* write_fixed(char* out, int magnitude, char first, uint64_t high, uint64_t low, int count) {
+// Zeros, all digits, the point, and once more the digits behind it: what comes later overwrites what came before, which
+// is faster than to ask how many there are.
+inline char* write_fixed(char* out, int magnitude, const Digits& digits) {
+  using Wide = unsigned __int128;
   const Places& places = PLACES.of[magnitude - FIXED_FROM];
   put_word(out, ZEROS);
-  char* digits = out + places.first;
-  *digits = first;
-  put_word(digits + 1, high);
-  put_word(digits + 9, low);
-  unsigned __int128 behind = (static_cast<unsigned __int128>(low) << 64 | high) >> places.whole;
+  out[places.first] = digits.first;
+  put_word(out + places.first + 1, digits.high);
+  put_word(out + places.first + 9, digits.low);
+  Wide behind = (static_cast<Wide>(digits.low) << 64 | digits.high) >> places.whole;
   out[places.point] = '.';
   put_word(out + places.behind, static_cast<uint64_t>(behind));
   put_word(out + places.behind + 8, static_cast<uint64_t>(behind >> 64));
-  int size = places.first + count + (magnitude >= 0);
+  int size = places.first + digits.count + (magnitude >= 0);
   return out + (size < places.least ? places.least : size);
 }
 
-[[gnu::noinline]] inline char* write_exponent(char* out, int magnitude, char lead, uint64_t high, uint64_t low, int count) {
-  out[0] = lead;
+[[gnu::noinline]] inline char* write_exponent(char* out, int magnitude, const Digits& digits) {
+  out[0] = digits.first;
   out[1] = '.';
-  put_word(out + 2, high);
-  put_word(out + 10, low);
-  out += count == 1 ? 1 : count + 1;
+  put_word(out + 2, digits.high);
+  put_word(out + 10, digits.low);
+  out += digits.count == 1 ? 1 : digits.count + 1;
   *out++ = 'e';
   *out++ = magnitude < 0 ? '-' : '+';
   int size = magnitude < 0 ? -magnitude : magnitude;
@@ -151,63 +115,79 @@ inline char* write_fixed(char* out, int magnitude, char first, uint64_t high, ui
 
 template <class Float>
 char* write_decimal(char* out, Decimal decimal) {
-  using Format = Format<Float>;
-  constexpr uint64_t EIGHT = 100'000'000;
-  uint64_t upper = Format::REST == 16 ? decimal.digits / EIGHT : decimal.digits;
-  uint64_t low = Format::REST == 16 ? eight_digits(decimal.digits - upper * EIGHT) : 0;
-  uint64_t lead = static_cast<uint32_t>(upper) / EIGHT;
-  uint64_t high = eight_digits(upper - lead * EIGHT);
-  int zeros = low ? __builtin_clzll(low) / 8 : 8 + (high ? __builtin_clzll(high) / 8 : 8);
-  int magnitude = decimal.exponent + Format::REST;
-  char first = static_cast<char>('0' + lead);
-  if (magnitude >= FIXED_FROM && magnitude < FIXED_TO) {
-    return write_fixed(out, magnitude, first, high | ZEROS, low | ZEROS, 17 - zeros);
-  }
-  return write_exponent(out, magnitude, first, high | ZEROS, low | ZEROS, 17 - zeros);
+  while (decimal.digits < Format<Float>::UNIT) decimal = {10 * decimal.digits, decimal.exponent - 1};
+  Digits digits = digits_of<Float>(decimal.digits);
+  int magnitude = decimal.exponent + Format<Float>::REST;
+  if (magnitude < FIXED_FROM || magnitude >= FIXED_TO) return write_exponent(out, magnitude, digits);
+  return write_fixed(out, magnitude, digits);
 }
 
-// What is rare: powers of two, subnormal numbers, what is not finite, and what `quick` leaves.
+// A float without its sign, in parts.
+struct Parts {
+  uint64_t fraction;
+  int exponent;
+};
+
+// What `quick` does not do. `out` stands behind the sign, if there is one.
 template <class Float>
-[[gnu::noinline, gnu::cold]] char* write_rare(char* out, uint64_t fraction, int exponent, bool negative) {
+[[gnu::noinline, gnu::cold]] char* write_rare(char* out, Parts parts, bool negative) {
   using Format = Format<Float>;
+  auto [fraction, exponent] = parts;
   if (exponent == Format::SPECIAL) {
     if (fraction != 0) out -= negative;  // nan has no sign
     std::memcpy(out, fraction != 0 ? "nan" : "inf", 3);
     return out + 3;
   }
-  Decimal decimal = exponent == 0
-                        ? exact(fraction, 1 - Format::BIAS, false)
-                        : exact(fraction | Format::HIDDEN, exponent - Format::BIAS, fraction == 0 && exponent > 1);
-  while (decimal.digits < Format::UNIT) decimal = {10 * decimal.digits, decimal.exponent - 1};
-  return write_decimal<Float>(out, decimal);
+  uint64_t hidden = static_cast<uint64_t>(exponent > 0) << Format::FRACTION;
+  bool closer = fraction == 0 && exponent > 1;
+  return write_decimal<Float>(out, exact(fraction | hidden, exponent - Format::BIAS + (exponent == 0), closer));
 }
 
-}  // namespace shortest
-
+// Zero and other small whole numbers; null if it is none.
 template <class Float>
-char* write_float(char* out, Float value) {
+char* write_whole(char* out, Parts parts) {
   using Format = Format<Float>;
-  typename Format::Bits bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  uint64_t fraction = bits & (Format::HIDDEN - 1);
-  int exponent = static_cast<int>(bits >> Format::FRACTION) & Format::SPECIAL;
-  bool negative = bits >> (8 * sizeof bits - 1);
-  *out = '-';
-  out += negative;
-  if (static_cast<typename Format::Bits>(bits << 1) == 0) {
+  if (parts.fraction == 0 && parts.exponent == 0) {
     std::memcpy(out, "0.0", 4);  // four bytes are one move
     return out + 3;
   }
+  uint64_t significand = parts.fraction | uint64_t{1} << Format::FRACTION;
+  int behind = Format::BIAS - parts.exponent;  // bits behind the point
+  if (behind < Format::TAIL || behind > Format::FRACTION) return nullptr;
+  if ((significand & ((uint64_t{1} << behind) - 1)) != 0) return nullptr;
+  out = write_short(out, significand >> behind);
+  std::memcpy(out, ".0", 2);
+  return out + 2;
+}
+
+}  // namespace printing
+
+template <class Float>
+char* write_float(char* out, Float value) {
+  using namespace printing;
+  using Format = Format<Float>;
+  typename Format::Bits bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  constexpr uint64_t HIDDEN = uint64_t{1} << Format::FRACTION, TAIL = (uint64_t{1} << Format::TAIL) - 1;
+  Parts parts{bits & (HIDDEN - 1), static_cast<int>(bits >> Format::FRACTION) & Format::SPECIAL};
+  bool negative = bits >> (8 * sizeof bits - 1);
+  *out = '-';
+  out += negative;
+  if ((bits & TAIL) == 0) {
+    if (char* end = write_whole<Float>(out, parts)) return end;
+    if (parts.fraction == 0) return write_rare<Float>(out, parts, negative);
+  }
+  bool normal = static_cast<unsigned>(parts.exponent - 1) < static_cast<unsigned>(Format::SPECIAL - 1);
   Decimal decimal;
-  bool rare = fraction == 0 || exponent == 0 || exponent == Format::SPECIAL;
-  if (rare || !shortest::quick(fraction | Format::HIDDEN, exponent - Format::BIAS, decimal)) {
-    return shortest::write_rare<Float>(out, fraction, exponent, negative);
+  if (!normal || !quick(parts.fraction | HIDDEN, parts.exponent - Format::BIAS, decimal)) {
+    return write_rare<Float>(out, parts, negative);
   }
-  for (int step = 0; step < Format::LACKING; ++step) {
-    bool lacks = decimal.digits < Format::UNIT;
-    decimal = {lacks ? 10 * decimal.digits : decimal.digits, decimal.exponent - lacks};
+  if (Format::REST == 16) {  // a digit may lack; a branch would be guessed wrong too often
+    uint64_t lacks = decimal.digits < Format::UNIT;
+    decimal.digits += -lacks & 9 * decimal.digits;
+    decimal.exponent -= static_cast<int>(lacks);
   }
-  return shortest::write_decimal<Float>(out, decimal);
+  return write_decimal<Float>(out, decimal);
 }
 
 }  // namespace fieldpipe
