@@ -31,6 +31,8 @@ struct Number {
 
 inline bool is_digit(char character) { return static_cast<unsigned char>(character - '0') < 10; }
 
+inline void add_digit(uint64_t& number, char digit) { number = 10 * number + static_cast<uint64_t>(digit - '0'); }
+
 // Eight digits at once: pairs, then fours, then all. False if there is something else among them.
 inline bool read_eight(const char* at, uint64_t& number) {
   uint64_t word;
@@ -48,7 +50,7 @@ inline bool read_eight(const char* at, uint64_t& number) {
 // Goes on with `number` as long as there are digits.
 inline const char* read_digits(const char* at, const char* end, uint64_t& number) {
   while (end - at >= 8 && read_eight(at, number)) at += 8;
-  for (; at < end && is_digit(*at); ++at) number = 10 * number + static_cast<uint64_t>(*at - '0');
+  for (; at < end && is_digit(*at); ++at) add_digit(number, *at);
   return at;
 }
 
@@ -61,7 +63,7 @@ inline Number read_many(const char* at, const char* end) {
     if (*at == '.') {
       behind = true;
     } else if (count < MOST_DIGITS) {
-      number.digits = 10 * number.digits + static_cast<uint64_t>(*at - '0');
+      add_digit(number.digits, *at);
       number.exponent -= behind;
       count += number.digits > 0;
     } else {
@@ -87,7 +89,7 @@ inline bool read_exponent(const char* at, const char* end, int64_t& exponent) {
 
 inline bool read_number(const char* begin, const char* end, Number& number) {
   const char* point = begin;
-  for (; point < end && is_digit(*point); ++point) number.digits = 10 * number.digits + static_cast<uint64_t>(*point - '0');
+  for (; point < end && is_digit(*point); ++point) add_digit(number.digits, *point);
   const char* at = point;
   if (at < end && *at == '.') at = read_digits(at + 1, end, number.digits);
   if (point == begin || (at > point && at == point + 1)) return false;

@@ -19,16 +19,18 @@ uint64_t write_lines(const Float* values, uint64_t count, char* out) {
 
 }  // namespace fieldpipe
 
-extern "C" __attribute__((visibility("default"))) uint64_t fieldpipe_write_doubles(const double* values, uint64_t count, char* out) {
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
+EXPORTED uint64_t fieldpipe_write_doubles(const double* values, uint64_t count, char* out) {
   return fieldpipe::write_lines(values, count, out);
 }
 
-extern "C" __attribute__((visibility("default"))) uint64_t fieldpipe_write_floats(const float* values, uint64_t count, char* out) {
+EXPORTED uint64_t fieldpipe_write_floats(const float* values, uint64_t count, char* out) {
   return fieldpipe::write_lines(values, count, out);
 }
 
 // Numbers of which each ends a line; returns how many were read before the first that is none.
-extern "C" __attribute__((visibility("default"))) uint64_t fieldpipe_read_doubles(const char* text, uint64_t size, double* values) {
+EXPORTED uint64_t fieldpipe_read_doubles(const char* text, uint64_t size, double* values) {
   uint64_t count = 0;
   for (const char* end = text + size; text < end; ++count) {
     const char* stop = static_cast<const char*>(std::memchr(text, '\n', static_cast<size_t>(end - text)));
@@ -37,3 +39,5 @@ extern "C" __attribute__((visibility("default"))) uint64_t fieldpipe_read_double
   }
   return count;
 }
+
+#undef EXPORTED
