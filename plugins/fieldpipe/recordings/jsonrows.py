@@ -9,7 +9,6 @@ caller can keep the payload. Inside a cell of JSON everything stands as it came,
 from __future__ import annotations
 
 import json
-import math
 import re
 from binascii import a2b_base64
 from collections.abc import Callable
@@ -28,6 +27,8 @@ MAX_SECONDS = 9_223_372_035  # either way: with less than a second of nanosecond
 SECOND = 1_000_000_000  # nanoseconds
 
 _BAD_BYTE = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of bytes that are not UTF-8
+_NUMBERS = (int, float)  # bool is a class below int
+_WORDS = {None: "null", True: "true", False: "false"}
 _BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
@@ -73,11 +74,13 @@ class JsonDecoder:
         readers = {field.text: self._member(field) for field in fields.body}
 
         def read(value: Any) -> Cells:
-            if not isinstance(value, Members | None):
+            if value is not None and not isinstance(value, Members):
                 raise DecodeError("a member is not the object that its schema describes")
             made: dict[str, Cells] = {}
-            for name, inner in map(_plain_name, value or ()):
-                self.has_more |= name in made or name not in readers
+            for given, inner in value or ():
+                name = plain(given)
+                if name in made or name not in readers:
+                    self.has_more = True
                 if name in readers:
                     made[name] = readers[name](inner)
             return [*chain.from_iterable(made.get(name) or reader(None) for name, reader in readers.items())]
@@ -99,7 +102,7 @@ class JsonDecoder:
         element = self._object(rows.body[0]) if rows.body else self._leaf
 
         def read(value: Any) -> Cells:
-            if not isinstance(value, list | None) or isinstance(value, Members):
+            if value is not None and (not isinstance(value, list) or isinstance(value, Members)):
                 raise DecodeError("a member is not the list that its schema describes")
             elements: list[Cells] = []
             for inner in value or [None]:
@@ -111,10 +114,10 @@ class JsonDecoder:
         return read
 
     def _leaf(self, value: Any) -> Cells:
+        if type(value) in _NUMBERS:
+            return [repr(value)]
         if isinstance(value, str):
             return [_written(defused(value) if self.formula_safe else value)]
-        if isinstance(value, float):
-            return [repr(value)]
         return [_written(_json(value)) if value is not None else ""]
 
     def _time(self, value: Any) -> Cells:
@@ -125,9 +128,10 @@ class JsonDecoder:
         return self._leaf(value)
 
     def _base64(self, value: Any) -> Cells:
-        if not isinstance(value, str | None) or not _BASE64.fullmatch(value or ""):
+        text = "" if value is None else value
+        if not isinstance(text, str) or not _BASE64.fullmatch(text):
             raise DecodeError("a member is not the base64 (RFC 4648) that its schema describes")
-        self.binary = a2b_base64(value or "")
+        self.binary = a2b_base64(text)
         return [""]
 
 
@@ -161,10 +165,6 @@ def _check_nesting(value: Any, outside: int) -> None:
             _check_nesting(inner[1] if isinstance(value, Members) else inner, outside + 1)
 
 
-def _plain_name(member: tuple[str, Any]) -> tuple[str, Any]:
-    return plain(member[0]), member[1]
-
-
 def _json(value: Any) -> str:
     if isinstance(value, Members):
         return "{" + ",".join(f"{json_string(name)}:{_json(inner)}" for name, inner in value) + "}"
@@ -172,9 +172,10 @@ def _json(value: Any) -> str:
         return "[" + ",".join(map(_json, value)) + "]"
     if isinstance(value, str):
         return json_string(value)
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else f'"{value!r}"'
-    return json.dumps(value)
+    if type(value) in _NUMBERS:
+        text = repr(value)
+        return f'"{text}"' if text.endswith(("nan", "inf")) else text
+    return _WORDS[value]
 
 
 def _written(text: str) -> str:
