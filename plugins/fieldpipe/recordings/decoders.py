@@ -35,8 +35,9 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
     match topic.encoding, schema.encoding:
         case "cdr", "ros2msg":
             return _in_order(Wire.CDR, ros2msg.parse(schema.name, _text(schema)), shape, options)
-        case "cdr", "ros2idl" | "omgidl":
-            return _in_order(Wire.CDR, ros2idl.parse(schema.name, _text(schema)), shape, options)
+        case "cdr", "ros2idl" | "omgidl" as language:
+            type_ = ros2idl.parse(schema.name, _text(schema), by_ros=language == "ros2idl")
+            return _in_order(Wire.CDR, type_, shape, options)
         case "ros1", "ros1msg":
             return _in_order(Wire.ROS1, ros1msg.parse(schema.name, _text(schema)), shape, options)
         case "protobuf", "protobuf":

@@ -92,18 +92,22 @@ TypeSpec = Kind | Named | SequenceOf | Unsupported
 Declaration = StructOf | Declared | Constant | Kind | Unsupported  # a Kind: an enum
 
 
-def declarations(text: str) -> dict[str, Declaration]:
-    """Everything that a text declares, by full name (`package::msg::Type`). Raises SchemaError."""
-    parser = _Parser(words(text))
+def declarations(text: str, *, heed_annotations: bool = True) -> dict[str, Declaration]:
+    """Everything that a text declares, by full name (`package::msg::Type`). Raises SchemaError.
+
+    `heed_annotations`: whether `@optional` and `@mutable` change the layout of payloads, which is not supported.
+    """
+    parser = _Parser(words(text), heed_annotations)
     parser.definitions((), "")
     return parser.found
 
 
 class _Parser:
-    def __init__(self, found: list[Word]) -> None:
+    def __init__(self, found: list[Word], heed_annotations: bool) -> None:
         self.found: dict[str, Declaration] = {}
         self._words = [*found, Word("", found[-1].line if found else 1)]
         self._at = 0
+        self._heed_annotations = heed_annotations
 
     def definitions(self, scope: tuple[str, ...], end: str) -> None:
         """Read until the word `end`."""
@@ -144,11 +148,15 @@ class _Parser:
             of_field = self._annotations()
             made = self._declarators(scope)
             self._expect(";")
-            if "optional" in of_field:
+            if self._heed_annotations and "optional" in of_field:
                 made = [(each, Declared(Unsupported("@optional"), (), scope)) for each, _ in made]
             fields += made
         is_mutable = "mutable" in annotations or "MUTABLE" in annotations.get("extensibility", ())
-        self._declare(scope, name, Unsupported("@mutable") if is_mutable else StructOf(base, tuple(fields)))
+        self._declare(
+            scope,
+            name,
+            Unsupported("@mutable") if is_mutable and self._heed_annotations else StructOf(base, tuple(fields)),
+        )
 
     def _enum(self, scope: tuple[str, ...], annotations: dict[str, Expression]) -> None:
         name = self._name()

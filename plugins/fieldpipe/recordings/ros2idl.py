@@ -23,32 +23,27 @@ from fieldpipe.recordings.idl import (
     declarations,
 )
 from fieldpipe.recordings.idltokens import evaluate
-from fieldpipe.recordings.ros2msg import standard
+from fieldpipe.recordings.implied import implied
 from fieldpipe.recordings.rosmsg import MAX_LENGTH, short, time_or_struct
 from fieldpipe.recordings.typetree import MAX_DEPTH, Array, Field, Kind, Scalar, SchemaError, Sequence, Struct, Type
 
 _SEPARATOR = re.compile(r"^={8,}[ \t]*\r?\n\s*IDL:[^\n]*$", re.MULTILINE)
 _PLACEHOLDER = (Field("structure_needs_at_least_one_member", Scalar(Kind.UINT8)),)  # rosidl's, of empty messages
-_STANDARD = ("builtin_interfaces/Time", "builtin_interfaces/Duration", "service_msgs/ServiceEventInfo")
+_TIMES = ("builtin_interfaces::msg::Time", "builtin_interfaces::msg::Duration")
 
 
-def parse(name: str, text: str) -> Struct:
-    """The type that `text` defines for the schema `name` (`package/msg/Type`). Raises SchemaError."""
-    resolver = _Resolver(declarations(_SEPARATOR.sub("", text)))
-    root = name.replace("/", "::")
-    if resolver.knows(root):
-        return resolver.struct(root)
-    service = root.removesuffix("_Event")
-    if service != root and resolver.knows(service + "_Request"):
-        return _service_event(name, resolver.struct(service + "_Request"), resolver.struct(service + "_Response"))
-    raise SchemaError(f"the definition of {name} is missing")
+def parse(name: str, text: str, *, by_ros: bool = True) -> Struct:
+    """The type that `text` defines for the schema `name` (`package/msg/Type`). Raises SchemaError.
 
+    ROS itself takes no notice of annotations by which others change the layout (`@optional`, `@mutable`).
+    """
+    resolver = _Resolver(declarations(_SEPARATOR.sub("", text), heed_annotations=not by_ros))
+    *modules, _ = name.replace("::", "/").split("/")
 
-def _service_event(name: str, request: Struct, response: Struct) -> Struct:
-    """The events of a service: an `.idl` file says nothing of them."""
-    info = standard("service_msgs/ServiceEventInfo")
-    fields = Field("info", info), Field("request", Sequence(request, 1)), Field("response", Sequence(response, 1))
-    return Struct(short(name), fields)
+    def part(of: str) -> Struct:
+        return resolver.struct("::".join((*modules, of.rpartition("/")[2])))
+
+    return implied(_short(name), part)
 
 
 class _Resolver:
@@ -57,13 +52,11 @@ class _Resolver:
         self._types: dict[str, Type] = {}
         self._numbers: dict[str, int] = {}
 
-    def knows(self, name: str) -> bool:
-        """Whether something of this full name was declared."""
-        return name in self._found
-
     def struct(self, name: str) -> Struct:
         """The struct of a full name."""
-        match self._found[name]:
+        match self._found.get(name):
+            case None:
+                raise SchemaError(f"the definition of {name} is missing")
             case StructOf() as declared:
                 return self._struct(name, declared, (name,))
             case Unsupported() as unsupported:
@@ -89,7 +82,7 @@ class _Resolver:
             case Unsupported() as unsupported:
                 raise _not_supported(full, unsupported)
             case None:
-                return time_or_struct(standard(_short(full)))
+                return Scalar(Kind.TIME)
         raise SchemaError(f"{full} is no type")
 
     def _struct(self, full: str, struct: StructOf, parents: tuple[str, ...]) -> Struct:
@@ -144,7 +137,7 @@ class _Resolver:
             full = "::".join((*scope[:depth], name))
             if full in self._found:
                 return full
-        if _short(name) in _STANDARD:
+        if name in _TIMES:
             return name
         raise SchemaError(f"the definition of {name} is missing")
 

@@ -1,17 +1,19 @@
 """ROS 2 message definitions (`ros2msg` schemas) -> types.
 
-Sources: design.ros2.org "Interface definition using .msg / .srv files". rosbag2 stores the topic of a service's events
-with the plain `.srv` text (ros2/rosbag2#2365), from which the layout of the event is built here.
+Source: design.ros2.org "Interface definition using .msg / .srv / .action files". The text may also be that of a service
+or an action, of which the type is built in `implied.py`.
 """
 
 from __future__ import annotations
 
 import re
 
+from fieldpipe.recordings.implied import implied, written
 from fieldpipe.recordings.rosmsg import NUMBERS, Dialect, Resolver, sections, short
-from fieldpipe.recordings.typetree import Kind, Struct
+from fieldpipe.recordings.typetree import Kind, SchemaError, Struct
 
-_RESPONSE = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
+_BAR = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
+_PARTS = {2: ("_Request", "_Response"), 3: ("_Goal", "_Result", "_Feedback")}
 _DIALECT = Dialect(
     NUMBERS
     | {
@@ -24,9 +26,6 @@ _DIALECT = Dialect(
 _STANDARD = {
     "builtin_interfaces/Time": "int32 sec\nuint32 nanosec",
     "builtin_interfaces/Duration": "int32 sec\nuint32 nanosec",
-    "service_msgs/ServiceEventInfo": (
-        "uint8 event_type\nbuiltin_interfaces/Time stamp\nchar[16] client_gid\nint64 sequence_number"
-    ),
 }
 
 
@@ -34,21 +33,11 @@ def parse(name: str, text: str) -> Struct:
     """The type that `text` defines for the schema `name` (`package/msg/Type`). Raises SchemaError."""
     root = short(name)
     definitions = _STANDARD | sections(root, text)
-    if root.endswith("_Event") and _RESPONSE.search(definitions[root]):
-        definitions |= _service_event(root, definitions[root])
-    return Resolver(definitions, _DIALECT).struct(root)
-
-
-def standard(name: str) -> Struct:
-    """A type that ROS 2 itself needs, and recordings often leave out: `builtin_interfaces/Time` and the like."""
-    return Resolver(_STANDARD, _DIALECT).struct(name)
-
-
-def _service_event(root: str, text: str) -> dict[str, str]:
-    request, response = _RESPONSE.split(text, maxsplit=1)
-    service = root.removesuffix("_Event")
-    return {
-        root: f"service_msgs/ServiceEventInfo info\n{service}_Request[<=1] request\n{service}_Response[<=1] response",
-        f"{service}_Request": request,
-        f"{service}_Response": response,
-    }
+    parts = _BAR.split(definitions[root])
+    if len(parts) == 1:
+        return Resolver(definitions, _DIALECT).struct(root)
+    if len(parts) not in _PARTS:
+        raise SchemaError(f"{root}: neither a service nor an action has {len(parts)} parts")
+    base = written(root)
+    definitions |= {base + suffix: part for suffix, part in zip(_PARTS[len(parts)], parts, strict=True)}
+    return implied(root, Resolver(definitions, _DIALECT).struct)

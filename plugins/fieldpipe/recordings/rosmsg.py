@@ -32,7 +32,8 @@ NUMBERS = {
 }
 
 _SEPARATOR = re.compile(r"^={8,}[ \t]*\r?$", re.MULTILINE)
-_TITLE = re.compile(r"\A\s*(?:MSG|SRV):[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
+_TITLE = re.compile(r"\A\s*(?:MSG|SRV|ACTION):[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
+_ANNOTATIONS = re.compile(r"\s*(?:@\w+\s*)*", re.ASCII)  # @key, @optional: ROS writes the same bytes without them
 _LINE = re.compile(
     r"(?P<type>[A-Za-z][\w/]*)(?:<=(?P<text_bound>\d+))?(?P<list>\[(?P<upto><=)?(?P<length>\d*)\])?"
     r"\s+(?P<name>[A-Za-z]\w*)\s*(?P<rest>.*)",
@@ -87,7 +88,9 @@ class Resolver:
             self._by_bare_name.setdefault(name.rpartition("/")[2], []).append(name)
 
     def struct(self, name: str, parents: tuple[str, ...] = ()) -> Struct:
-        """The type of a name, which must be among the definitions. Raises SchemaError."""
+        """The type of a short name. Raises SchemaError."""
+        if name not in self._definitions:
+            raise SchemaError(f"the definition of {name} is missing")
         if name in parents or len(parents) >= MAX_DEPTH:
             raise SchemaError(f"{name} contains itself or nests more than {MAX_DEPTH} deep")
         if name not in self._structs:
@@ -134,7 +137,7 @@ class Resolver:
 
 def _field(line: str, owner: str) -> re.Match[str] | None:
     """The parts of a field's line; None for a constant, a comment or an empty line."""
-    text = line.partition("#")[0].strip()
+    text = _ANNOTATIONS.sub("", line.partition("#")[0], count=1).strip()
     if not text:
         return None
     match = _LINE.fullmatch(text)

@@ -11,9 +11,9 @@ from tests.unit.recordings.conftest import Convert
 BAR = "=" * 80
 
 
-def fields(body: str, before: str = "", behind: str = "") -> tuple[Field, ...]:
-    """The fields of a struct in a package `test_msgs`, with declarations around it."""
-    return parse("test_msgs/msg/Thing", module(f"{before} struct Thing {{ {body} }}; {behind}")).fields
+def fields(body: str, before: str = "", *, by_ros: bool = True) -> tuple[Field, ...]:
+    """The fields of a struct in a package `test_msgs`, with declarations before it."""
+    return parse("test_msgs/msg/Thing", module(f"{before} struct Thing {{ {body} }};"), by_ros=by_ros).fields
 
 
 def module(text: str, package: str = "test_msgs") -> str:
@@ -190,8 +190,20 @@ def test_the_events_of_a_service_are_built_from_its_idl() -> None:
     assert plan.columns == ("info.event_type", "info.stamp", *gid, "info.sequence_number", "request", "response")
 
 
+def test_the_feedback_of_an_action_is_built_from_its_idl() -> None:
+    structs = "struct Go_Goal { long a; }; struct Go_Result { long b; }; struct Go_Feedback { long c; };"
+    text = "module nav { module action { " + structs + " }; };"
+
+    plan = compile_plan(parse("nav/action/Go_FeedbackMessage", text))
+
+    assert plan.columns == (*(f"goal_id.uuid[{index}]" for index in range(16)), "feedback.c")
+
+
 def test_names_of_other_tools_may_be_written_with_colons() -> None:
-    assert parse("my::Thing", "module my { struct Thing { long a; }; };").fields == (Field("a", Scalar(Kind.INT32)),)
+    number = (Field("a", Scalar(Kind.INT32)),)
+
+    assert parse("my::Thing", "module my { struct Thing { long a; }; };") == Struct("my/Thing", number)
+    assert parse("Thing", "struct Thing { long a; };") == Struct("Thing", number)
 
 
 @pytest.mark.parametrize(
@@ -213,10 +225,18 @@ def test_names_of_other_tools_may_be_written_with_colons() -> None:
 )
 def test_what_is_not_supported_is_named_and_harms_only_who_uses_it(before: str, body: str, what: str) -> None:
     with pytest.raises(SchemaError) as refused:
-        fields(body, before)
+        fields(body, before, by_ros=False)
 
     assert str(refused.value) == f"test_msgs::{what} of IDL is not supported"
-    assert fields("long x;", before, f"struct Unused {{ {body} }};") == (Field("x", Scalar(Kind.INT32)),)
+    unused = f"{before} struct Unused {{ {body} }};"
+    assert fields("long x;", unused, by_ros=False) == (Field("x", Scalar(Kind.INT32)),)
+
+
+def test_ros_takes_no_notice_of_optional_and_mutable() -> None:
+    assert fields("@optional long a; M b;", "@mutable struct M { long x; };") == (
+        Field("a", Scalar(Kind.INT32)),
+        Field("b", Struct("test_msgs/M", (Field("x", Scalar(Kind.INT32)),))),
+    )
 
 
 def test_types_that_may_be_appended_to_are_read() -> None:
@@ -228,7 +248,7 @@ def test_types_that_may_be_appended_to_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the definition of test_msgs/msg/Thing is missing"),
+        ("", "the definition of test_msgs::msg::Thing is missing"),
         ("struct Thing {", "line 1 of the IDL has the end instead of more"),
         (module("struct Thing { long x }; "), "line 1 of the IDL has '}' instead of ';'"),
         ("\n\nmodule a { nonsense }", "line 3 of the IDL has 'nonsense' instead of a declaration"),

@@ -96,9 +96,65 @@ def test_the_request_of_a_service_may_use_other_messages() -> None:
     assert event.fields[2].type == Sequence(Struct("nav_msgs/Go_Response", ()), 1)
 
 
+ACTION = f"""{BAR}
+ACTION: nav_msgs/action/Go
+geometry_msgs/Point target
+---
+bool done
+---
+float64 left
+{BAR}
+MSG: geometry_msgs/Point
+float64 x
+"""
+UUID = Field("goal_id", Struct("unique_identifier_msgs/UUID", (Field("uuid", Array(Scalar(Kind.UINT8), 16)),)))
+
+
+def test_the_feedback_of_an_action_carries_its_goal() -> None:
+    feedback = Struct("nav_msgs/Go_Feedback", (Field("left", Scalar(Kind.FLOAT64)),))
+
+    assert fields(ACTION, "nav_msgs/action/Go_FeedbackMessage") == (UUID, Field("feedback", feedback))
+
+
+def test_the_services_of_an_action_have_events() -> None:
+    point = Struct("geometry_msgs/Point", (Field("x", Scalar(Kind.FLOAT64)),))
+    goal = Field("goal", Struct("nav_msgs/Go_Goal", (Field("target", point),)))
+    result = Field("result", Struct("nav_msgs/Go_Result", (Field("done", Scalar(Kind.BOOL)),)))
+    accepted = Field("accepted", Scalar(Kind.BOOL)), Field("stamp", Scalar(Kind.TIME))
+    status = Field("status", Scalar(Kind.INT8))
+
+    _, *send_goal = fields(ACTION, "nav_msgs/action/Go_SendGoal_Event")
+    _, *get_result = fields(ACTION, "nav_msgs/action/Go_GetResult_Event")
+
+    assert send_goal == [
+        Field("request", Sequence(Struct("nav_msgs/Go_SendGoal_Request", (UUID, goal)), 1)),
+        Field("response", Sequence(Struct("nav_msgs/Go_SendGoal_Response", accepted), 1)),
+    ]
+    assert get_result == [
+        Field("request", Sequence(Struct("nav_msgs/Go_GetResult_Request", (UUID,)), 1)),
+        Field("response", Sequence(Struct("nav_msgs/Go_GetResult_Response", (status, result)), 1)),
+    ]
+
+
+def test_a_message_that_only_sounds_like_an_event_is_what_it_says() -> None:
+    assert fields("int8 x", "test_msgs/msg/Button_Event") == (Field("x", Scalar(Kind.INT8)),)
+
+
+def test_annotations_change_nothing() -> None:
+    text = "@key int32 id\n@optional\nstring note\n  @key @optional float64 x 0.5 # @key"
+
+    assert fields(text) == (
+        Field("id", Scalar(Kind.INT32)),
+        Field("note", Scalar(Kind.STRING)),
+        Field("x", Scalar(Kind.FLOAT64)),
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("int32 a\n---\nint32 b\n---\nint32 c\n---\nint32 d", "neither a service nor an action has 4 parts"),
+        ("int32 a\n---\nint32 b", "test_msgs/Thing: cannot read the line '---'"),
         ("!nonsense", "cannot read"),
         ("int32", "cannot read"),
         ("int32 a\nint32 a", "twice"),
