@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 from fieldpipe.recordings.plan import MAX_COLUMNS, PLAIN, Instruction, Op, Plan, Shape, Wire
 from fieldpipe.recordings.typetree import MAX_DEPTH, Kind, SchemaError
@@ -115,10 +116,10 @@ class _Compiler:
 
     def _target(self, reference: str) -> Any:
         """What a `$ref` inside the document points at; None if it points anywhere else."""
-        if not reference.startswith("#"):
+        if reference != "#" and not reference.startswith("#/"):
             return None
         found = self._root
-        for part in reference[1:].split("/")[1:]:
+        for part in unquote(reference).split("/")[1:]:
             found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
         return found
 

@@ -56,11 +56,16 @@ def test_what_is_no_schema_is_refused(schema: bytes) -> None:
 
 
 def test_references_inside_the_schema_are_followed() -> None:
-    definitions = {"point": POINT, "a/b~c": POINT}
-    properties = {"p": {"$ref": "#/$defs/point"}, "q": {"$ref": "#/$defs/a~1b~0c"}, "r": {"$ref": "elsewhere.json"}}
+    definitions = {"point": POINT, "a/b~c d": POINT}
+    properties = {"p": {"$ref": "#/$defs/point"}, "q": {"$ref": "#/$defs/a~1b~0c%20d"}}
 
-    assert columns({"properties": properties, "$defs": definitions}) == ("p.x", "p.y", "q.x", "q.y", "r")
+    assert columns({"properties": properties, "$defs": definitions}) == ("p.x", "p.y", "q.x", "q.y")
     assert columns({"$ref": "#/$defs/point", "$defs": definitions}) == ("x", "y")
+
+
+@pytest.mark.parametrize("reference", ["elsewhere.json", "#anchor", "#/$defs/missing", "#/title/x", ""])
+def test_a_reference_to_anywhere_else_is_a_cell(reference: str) -> None:
+    assert columns({"title": "Thing", "properties": {"p": {"$ref": reference}}}) == ("p",)
 
 
 @pytest.mark.parametrize("word", ["allOf", "anyOf", "oneOf"])
