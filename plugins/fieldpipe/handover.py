@@ -20,7 +20,7 @@ WORK_VARIABLE = "FIELDPIPE_WORK"  # the objects of the run, as `encode_work` wri
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
 REPORTS = "_runs"
-PIPELINE_VERSION = 1  # of recordings: raised when the same recording gives other bytes than before
+PIPELINE_VERSION = 2  # of recordings: raised when the same recording gives other bytes than before
 
 _MAX_PREFIX_BYTES = 600
 _MAX_PART_BYTES = 200  # stores that keep objects in files take 255 between two slashes
@@ -116,6 +116,11 @@ def latest_key(key: str) -> str:
 def utc_text(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds: the form of every time that crosses a border."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def canonical_json(value: object) -> bytes:
+    """JSON with one byte sequence per value: sorted keys, no clock, a final newline. What reruns must repeat."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
 def _stem(key: str) -> str:

@@ -1,7 +1,7 @@
 """The object store: the only file that knows the MinIO SDK.
 
 Works with every S3 store that honours If-Match and If-None-Match (`require_conditional_writes` finds out).
-Reads never go unbounded: `get` has a ceiling, `download` streams to a file. Errors are ours:
+Reads never go unbounded: `get` has a ceiling, `read` a range, `download` streams to a file. Errors are ours:
 `ObjectNotFound` and `ObjectChanged` say something about the object, everything else is `StoreUnavailable`.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import functools
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -159,23 +159,51 @@ class ObjectStore:
 
     @_translated
     def download(
-        self, bucket: str, key: str, file: IO[bytes], *, etag: str, version_id: str | None = None
+        self,
+        bucket: str,
+        key: str,
+        file: IO[bytes],
+        *,
+        etag: str,
+        version_id: str | None = None,
+        limit: int | None = None,
     ) -> ObjectInfo:
-        """Stream the version with this ETag into `file`. Raises ObjectNotFound, ObjectChanged."""
+        """Stream the version with this ETag into `file`, unless it has more than `limit` bytes.
+
+        Raises ObjectNotFound, ObjectChanged.
+        """
         headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{etag}"'}
         response = self._client.get_object(bucket, key, request_headers=headers, version_id=version_id)
+        modified = parsedate_to_datetime(response.headers["Last-Modified"])
+        size = int(response.headers["Content-Length"])
         written = 0
         try:
-            expected = response.headers.get("Content-Length")
-            for block in response.stream(BLOCK_SIZE):
+            for block in response.stream(BLOCK_SIZE) if limit is None or size <= limit else ():
                 written += file.write(block)
         finally:
             response.close()
             response.release_conn()
-        if expected is not None and written != int(expected):
-            raise StoreUnavailable(f"download {bucket}/{key}: {written} of {expected} bytes arrived")
-        modified = parsedate_to_datetime(response.headers["Last-Modified"])
-        return ObjectInfo(bucket, key, written, etag, modified, version_id)
+        if written != size and (limit is None or size <= limit):
+            raise StoreUnavailable(f"download {bucket}/{key}: {written} of {size} bytes arrived")
+        return ObjectInfo(bucket, key, size, etag, modified, version_id)
+
+    @_translated
+    def read(
+        self, bucket: str, key: str, start: int, length: int, *, etag: str, version_id: str | None = None
+    ) -> bytes:
+        """`length` bytes from `start` on of the version with this ETag. Raises ObjectNotFound, ObjectChanged."""
+        headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{etag}"'}
+        response = self._client.get_object(
+            bucket, key, offset=start, length=length, request_headers=headers, version_id=version_id
+        )
+        try:
+            content = response.read(length + 1)
+        finally:
+            response.close()
+            response.release_conn()
+        if len(content) != length or response.status != HTTPStatus.PARTIAL_CONTENT:
+            raise StoreUnavailable(f"read {bucket}/{key}: {len(content)} bytes came for {length} from {start} on")
+        return content
 
     def list(self, bucket: str, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Objects in key order, fetched page by page while the caller goes on: memory does not grow with the bucket."""
@@ -298,8 +326,3 @@ class ObjectStore:
             if error.code in ("NotImplemented", "BucketAlreadyOwnedByYou"):
                 raise NotSupported(f"this object store has no bucket notifications ({error.code})") from error
             raise
-
-
-def canonical_json(value: object) -> bytes:
-    """JSON with one byte sequence per value: sorted keys, no clock, a final newline. What reruns must repeat."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"

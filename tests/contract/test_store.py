@@ -18,7 +18,6 @@ from fieldpipe.store import (
     ObjectNotFound,
     ObjectStore,
     StoreUnavailable,
-    canonical_json,
 )
 from tests.servers import Store
 
@@ -294,8 +293,3 @@ def test_an_endpoint_that_is_no_url_is_a_configuration_error(endpoint: str) -> N
 
     with pytest.raises(ConfigurationError, match="MINIO_ENDPOINT"):
         ObjectStore.connect(settings)
-
-
-def test_canonical_json_has_one_form_per_value() -> None:
-    assert canonical_json({"b": [1], "a": "é"}) == canonical_json({"a": "é", "b": [1]})
-    assert canonical_json({"a": "é"}) == '{\n "a": "é"\n}\n'.encode()

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from fieldpipe.events.routes import load_routes
-from fieldpipe.handover import WorkItem, encode_work, report_key, result_prefix
+from fieldpipe.handover import PIPELINE_VERSION, WorkItem, encode_work, report_key, result_prefix
 from tests.dags.test_dags import LOAD, ROOT, in_airflow
 from tests.servers import Store
 
@@ -68,7 +68,8 @@ def test_the_script_does_what_it_says(pieces: dict[str, str], tmp_path: Path, st
     )
 
     assert done.returncode == 0, done.stderr
-    manifest, _ = store.client.get("processed-data", result_prefix(key, etag, 1) + "manifest.json", limit=10_000)
+    place = result_prefix(key, etag, PIPELINE_VERSION) + "manifest.json"
+    manifest, _ = store.client.get("processed-data", place, limit=10_000)
     assert json.loads(manifest)["sha256"] == sha256(b"what the robot saw").hexdigest()
     reports = [
         json.loads(store.client.get("processed-data", report_key(run, item.id, 1), limit=10_000)[0]) for item in items

@@ -12,6 +12,7 @@ from fieldpipe.handover import (
     Outcome,
     Report,
     WorkItem,
+    canonical_json,
     decode_work,
     encode_work,
     latest_key,
@@ -118,3 +119,8 @@ def test_no_part_of_a_place_is_longer_than_a_file_name(part: str) -> None:
 def test_no_folder_has_the_name_of_a_file_of_ours() -> None:
     assert result_prefix("latest.json.mcap", ETAG, 1) == "latest%2Ejson/0123456789ab-p1/"
     assert result_prefix("a/manifest.json/b.mcap", ETAG, 1) == "a/manifest%2Ejson/b/0123456789ab-p1/"
+
+
+def test_canonical_json_has_one_form_per_value() -> None:
+    assert canonical_json({"b": [1], "a": "é"}) == canonical_json({"a": "é", "b": [1]})
+    assert canonical_json({"a": "é"}) == '{\n "a": "é"\n}\n'.encode()

@@ -6,7 +6,6 @@ import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
-from fieldpipe.crashpoints import reach
 from fieldpipe.handover import (
     MANIFEST,
     PIPELINE_VERSION,
@@ -16,9 +15,11 @@ from fieldpipe.handover import (
     result_prefix,
     utc_text,
 )
-from fieldpipe.recordings.convert import Source, convert
-from fieldpipe.recordings.locations import BucketTarget
-from fieldpipe.recordings.publish import publish, update_latest
+from fieldpipe.recordings.buckettarget import BucketTarget
+from fieldpipe.recordings.convert import convert_from
+from fieldpipe.recordings.latest import update_latest
+from fieldpipe.recordings.objectreader import opened, source_of
+from fieldpipe.recordings.publish import publish
 from fieldpipe.recordings.workspace import sweep, workspace
 from fieldpipe.store import ObjectInfo, ObjectNotFound
 from fieldpipe.work import Run, attempt_each
@@ -45,14 +46,14 @@ class _Converter:
         version = item.version_id if item.version_id != "null" else None
         etag = item.etag or self._store.stat(item.bucket, item.key, version_id=version).etag
         prefix = result_prefix(item.key, etag, PIPELINE_VERSION)
-        target = BucketTarget(self._store, self._run.bucket, prefix)
+        target = BucketTarget(self._store, self._run.bucket, prefix, self._uploads)
         if target.read(MANIFEST) is not None:
             found, reason = self._still_there(item, version), "its results were there already"
         else:
             with workspace() as folder:
                 found, reason = self._make(item, etag, version, folder, target)
         if found and found.etag == etag:
-            update_latest(self._store, self._run.bucket, prefix + MANIFEST, _source(found))
+            update_latest(self._store, self._run.bucket, prefix + MANIFEST, source_of(found))
         return Report(Outcome.CONVERTED, reason, prefix + MANIFEST)
 
     def _still_there(self, item: WorkItem, version: str | None) -> ObjectInfo | None:
@@ -65,19 +66,11 @@ class _Converter:
     def _make(
         self, item: WorkItem, etag: str, version: str | None, folder: Path, target: BucketTarget
     ) -> tuple[ObjectInfo, str]:
-        path, results = folder / "source", folder / "results"
+        results = folder / "results"
         results.mkdir()
-        with path.open("xb") as file:
-            found = self._store.download(item.bucket, item.key, file, etag=etag, version_id=version)
-        reach("recordings.downloaded", item.key)
-        source = _source(found)
-        with self._decoding:
-            conversion = convert(path, results, processed_at=item.received or utc_text(source.modified))
-        path.unlink()
-        _, created = publish(conversion, source, target, self._uploads)
+        with opened(self._store, item.bucket, item.key, folder, etag=etag, version_id=version) as (reader, found):
+            source = source_of(found)
+            with self._decoding:
+                conversion = convert_from(reader, results, processed_at=item.received or utc_text(source.modified))
+        _, created = publish(conversion, source, target)
         return found, "" if created else "another process was quicker"
-
-
-def _source(found: ObjectInfo) -> Source:
-    assert found.modified is not None
-    return Source(found.bucket, found.key, found.etag, found.size, found.modified)

@@ -1,4 +1,4 @@
-"""Chunks: the compressed part of a container, read as a stream and never beyond what it says it holds."""
+"""Chunks: the compressed part of a container, never unpacked beyond what it says it holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import mmap
 import struct
 import tempfile
+import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,18 @@ import lz4.frame
 import zstandard
 
 from fieldpipe.errors import FieldpipeError
+from fieldpipe.recordings.executor import Content
+from fieldpipe.recordings.reader import Reader, Stream
 
 MAX_CHUNK = 4 * 1024**3  # bytes, uncompressed
 IN_MEMORY = 16 * 1024 * 1024  # bytes, uncompressed; larger chunks go through a file
+HEAD_SIZE = 128  # bytes that hold every head
 _BLOCK = 256 * 1024
-_HEAD = struct.Struct(
-    "<QQQII"
-)  # first and last time, uncompressed size, CRC (0: none), length of the compression's name
+_MAX_WINDOW = 128 * 1024 * 1024  # bytes that a zstd frame may ask for
+_SMALL = 64 * 1024 * 1024  # bytes of a chunk that may have been pressed as hard as it likes
+_MAX_RATIO = 1000  # of larger ones: what records hold does not press harder, a bomb does
+_HEAD = struct.Struct("<QQQII")  # first and last time, uncompressed size, CRC (0: none), length of the next text
 _U64 = struct.Struct("<Q")
-
-Content = bytes | mmap.mmap
 
 
 class ChunkDamaged(FieldpipeError):
@@ -42,31 +45,41 @@ class ChunkHead:
     stored: int
 
 
-def read_head(file: IO[bytes], start: int, available: int) -> ChunkHead:
-    """The head of the chunk whose record body starts at `start`. Raises ChunkDamaged."""
-    file.seek(start)
-    fixed = file.read(min(available, _HEAD.size))
-    if len(fixed) < _HEAD.size:
+def parse_head(content: bytes, start: int, available: int) -> ChunkHead:
+    """The head of the chunk whose record body has `available` bytes from `start` of the file on.
+
+    `content` are its first bytes (HEAD_SIZE of them are enough). Raises ChunkDamaged.
+    """
+    content = content[:available]
+    if len(content) < _HEAD.size:
         raise ChunkDamaged("it ends inside its head")
-    _, _, size, crc, name_length = _HEAD.unpack(fixed)
-    if name_length > 64:
+    _, _, size, crc, name_length = _HEAD.unpack_from(content)
+    if name_length > HEAD_SIZE - _HEAD.size - _U64.size:
         raise ChunkDamaged(f"the name of its compression has {name_length} bytes")
-    rest = file.read(min(available - _HEAD.size, name_length + _U64.size))
-    if len(rest) < name_length + _U64.size:
+    head = _HEAD.size + name_length + _U64.size
+    if len(content) < head:
         raise ChunkDamaged("it ends inside its head")
-    name = rest[:name_length].decode("ascii", "backslashreplace")
-    data = start + _HEAD.size + name_length + _U64.size
-    return ChunkHead(name, size, crc, data, min(_U64.unpack(rest[name_length:])[0], start + available - data))
+    name = content[_HEAD.size : head - _U64.size].decode("ascii", "backslashreplace")
+    (stored,) = _U64.unpack_from(content, head - _U64.size)
+    made = ChunkHead(name, size, crc, start + head, min(stored, available - head))
+    _refuse_bombs(made)
+    return made
 
 
-def read_content(file: IO[bytes], head: ChunkHead, spool: Path, *, complete: bool) -> Content:
+def _refuse_bombs(head: ChunkHead) -> None:
+    if head.size > MAX_CHUNK:
+        raise ChunkDamaged(f"it says that it holds {head.size} bytes, more than the {MAX_CHUNK} that are accepted")
+    if head.size > max(_SMALL, _MAX_RATIO * head.stored):
+        raise ChunkDamaged(f"it says that it holds {head.size} bytes, pressed into {head.stored}: it is a bomb")
+
+
+def read_content(reader: Reader, head: ChunkHead, spool: Path, *, complete: bool) -> Content:
     """The records of a chunk, decompressed. Raises ChunkDamaged.
 
     A complete chunk must have the size and CRC it says; of one that is not, what can be read is returned.
     """
-    if head.size > MAX_CHUNK:
-        raise ChunkDamaged(f"it says that it holds {head.size} bytes, more than the {MAX_CHUNK} that are accepted")
-    content = _inflated(file, head, spool)
+    usual = _in_one_go(reader, head) if complete else None
+    content = _in_blocks(reader, head, spool) if usual is None else usual
     if complete and len(content) != head.size:
         raise ChunkDamaged(f"it holds {len(content)} bytes and says {head.size}")
     if complete and head.crc and zlib.crc32(content) != head.crc:
@@ -74,9 +87,40 @@ def read_content(file: IO[bytes], head: ChunkHead, spool: Path, *, complete: boo
     return content
 
 
-def _inflated(file: IO[bytes], head: ChunkHead, spool: Path) -> Content:
+def _in_one_go(reader: Reader, head: ChunkHead) -> bytes | None:
+    """The content of a chunk that is as usual; None for others."""
+    if head.size > IN_MEMORY or head.stored > IN_MEMORY or head.compression not in ("", "zstd", "lz4"):
+        return None
+    stored = reader.read(head.start, head.stored)
+    try:
+        if head.compression == "zstd":
+            return _zstd(stored, head.size)
+        return _lz4(stored, head.size) if head.compression else stored
+    except (zstandard.ZstdError, RuntimeError, EOFError):  # lz4 raises RuntimeError
+        return None
+
+
+def _zstd(stored: bytes, size: int) -> bytes | None:
+    if zstandard.frame_content_size(stored) != size:  # unknown, or a lie
+        return None
+    if not hasattr(_of_thread, "zstd"):
+        _of_thread.zstd = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    content: bytes = _of_thread.zstd.decompress(stored, allow_extra_data=False)
+    return content
+
+
+def _lz4(stored: bytes, size: int) -> bytes | None:
+    decompressor = lz4.frame.LZ4FrameDecompressor()
+    content: bytes = decompressor.decompress(stored, max_length=size + 1)
+    return content if decompressor.eof and not decompressor.unused_data else None
+
+
+_of_thread = threading.local()  # making a decompressor takes as long as a small chunk
+
+
+def _in_blocks(reader: Reader, head: ChunkHead, spool: Path) -> Content:
     """At most one byte more than the chunk says, so that a bomb is seen and not unpacked."""
-    stream = _opened(head.compression, Slice(file, head.start, head.stored))
+    stream = _opened(head.compression, Stream(reader, head.start, head.stored))
     if head.size <= IN_MEMORY:
         memory = io.BytesIO()
         _copy(stream, memory, head.size + 1)
@@ -92,7 +136,7 @@ def _copy(source: IO[bytes] | io.RawIOBase, target: IO[bytes], limit: int) -> No
     while limit > 0:
         try:
             block = source.read(min(_BLOCK, limit))
-        except (zstandard.ZstdError, RuntimeError, EOFError):  # lz4 raises RuntimeError
+        except (zstandard.ZstdError, RuntimeError, EOFError):
             return
         if not block:
             return
@@ -100,35 +144,14 @@ def _copy(source: IO[bytes] | io.RawIOBase, target: IO[bytes], limit: int) -> No
         limit -= len(block)
 
 
-def _opened(compression: str, stored: Slice) -> IO[bytes] | io.RawIOBase:
+def _opened(compression: str, stored: Stream) -> IO[bytes] | io.RawIOBase:
     if compression == "":
         return stored
     buffered = io.BufferedReader(stored, _BLOCK)
     if compression == "zstd":
-        decompressor = zstandard.ZstdDecompressor(max_window_size=128 * 1024 * 1024)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
         return decompressor.stream_reader(buffered, read_across_frames=True)
     if compression == "lz4":
         unpacked: IO[bytes] = lz4.frame.LZ4FrameFile(buffered)
         return unpacked
     raise ChunkDamaged(f"its compression {compression!r} is not known")
-
-
-class Slice(io.RawIOBase):
-    """A part of a file as a stream of its own."""
-
-    def __init__(self, file: IO[bytes], start: int, length: int) -> None:
-        self._file = file
-        self._position = start
-        self._end = start + length
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: memoryview | bytearray) -> int:  # type: ignore[override]  # typeshed: WriteableBuffer
-        """Fill `buffer` as far as the part goes."""
-        self._file.seek(self._position)
-        block = self._file.read(min(len(buffer), self._end - self._position))
-        buffer[: len(block)] = block
-        self._position += len(block)
-        return len(block)

@@ -1,199 +1,258 @@
-"""The container format: an MCAP file -> its messages in file order, whatever state the file is in.
+"""The container format: an MCAP file -> blocks of records in file order, whatever state the file is in.
 
 Format: mcap.dev/spec. Nothing is believed: lengths are held against the bytes that are left, chunks against their size
-and CRC. What is damaged is skipped and noted, and reading goes on behind it; a file that ends too early gives every
-message that is complete. Memory is bounded by one chunk of `chunks.IN_MEMORY` bytes or one message.
+and CRC. What is damaged is skipped and told, and reading goes on behind it; a file that ends too early gives every
+message that is complete. Here only headers are read: blocks are loaded later, by several threads if need be.
 """
 
 from __future__ import annotations
 
 import bisect
-import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Protocol
 
 from mcap.opcode import Opcode
-from mcap.records import Channel as ChannelRecord
 
 from fieldpipe.errors import PermanentError
-from fieldpipe.recordings.chunks import ChunkDamaged, Content, read_content, read_head
+from fieldpipe.recordings.chunks import HEAD_SIZE, IN_MEMORY, ChunkDamaged, ChunkHead, parse_head, read_content
+from fieldpipe.recordings.definitions import MAX_DEFINITION
+from fieldpipe.recordings.executor import Content
 from fieldpipe.recordings.notes import Notes
-from fieldpipe.recordings.records import RecordDamaged, Schema, Topic, parse_channel, parse_schema
-from fieldpipe.recordings.summary import MAGIC, Summary, read_summary
+from fieldpipe.recordings.reader import Reader
+from fieldpipe.recordings.records import HEADER, MAX_MESSAGE, RecordDamaged
+from fieldpipe.recordings.summary import MAGIC, ChunkIndex, Summary, read_summary
 
-MAX_MESSAGE = 128 * 1024 * 1024  # bytes
-MAX_DEFINITION = 16 * 1024 * 1024  # bytes of a schema or channel
-MAX_DEFINITIONS = 64 * 1024 * 1024  # bytes of all schemas and channels
-_HEADER = struct.Struct("<BQ")  # opcode, length of the body
-_MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time, publish time
+MAX_RATIO = 1000  # of what all chunks say they hold to the file's size
+MAX_UNPACKED = 4 * 1024**3  # bytes that may come out of a file of any size
+_PEEK = 4096  # bytes that are read for the sake of a header
+_FIRST_RUN, _LONGEST_RUN = 64 * 1024, 4 * 1024 * 1024  # bytes of records outside of chunks that are read at a time
+_RECORDS = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE)
+
+Skip = Callable[[ChunkIndex], bool]
+"""Whether a chunk can be left out."""
 
 
 class NotMcap(PermanentError):
     """The file does not begin as an MCAP file does."""
 
 
-class Message(NamedTuple):
-    """One message; times are nanoseconds."""
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something to be told, in its place between the blocks."""
 
-    topic: Topic
-    sequence: int
-    log_time: int
-    publish_time: int
-    payload: bytes
+    text: str
+    is_error: bool
+
+
+class Block(Protocol):
+    """A run of records that is not loaded yet, from byte `position` of the file on; loading it takes `size` bytes.
+
+    A chunk is complete if the file does not end in it, and checked if it has a CRC.
+    """
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def is_chunk(self) -> bool: ...
+    @property
+    def is_complete(self) -> bool: ...
+    @property
+    def is_checked(self) -> bool: ...
+
+    def load(self) -> Content:
+        """The records. Raises ChunkDamaged. May be called from any thread."""
+        ...
 
 
 class Container:
-    """A recording in a seekable file. Raises NotMcap. `spool` is a folder for what does not fit into memory."""
+    """A recording. Raises NotMcap. `spool` is a folder for what does not fit into memory."""
 
-    def __init__(self, file: IO[bytes], spool: Path, notes: Notes) -> None:
-        self._file = file
+    def __init__(self, reader: Reader, spool: Path, notes: Notes) -> None:
+        self.size = reader.size
+        self._reader = reader
         self._spool = spool
-        self._notes = notes
-        self._size = file.seek(0, 2)
-        file.seek(0)
-        if file.read(len(MAGIC)) != MAGIC:
+        if reader.read(0, len(MAGIC)) != MAGIC:
             raise NotMcap("not_mcap: the file does not begin with the magic of MCAP")
-        self._finished = True
-        self._summary = self._read_summary()
-        self._schemas: dict[int, Schema] = dict(self._summary.schemas)
-        self._channels: dict[int, ChannelRecord] = dict(self._summary.channels)
-        self._topics: dict[int, Topic] = {}
-        self._skipped: dict[str, int] = {}
-        self._defined = 0  # bytes of definitions
+        self.is_finished = True
+        self.chunks_skipped = 0
+        self.summary = self._read_summary(notes)
+        self._starts = [chunk.start for chunk in self.summary.chunks]
+        self._not_converted: Counter[str] = Counter()
+        self._unpacked = 0
+        self._run_size = _FIRST_RUN
+        self._peeked_at, self._peeked = 0, b""
 
-    def messages(self) -> Iterator[Message]:
-        """Every message that can be read, in file order."""
+    def blocks(self, skip: Skip = lambda _: False) -> Iterator[Block | Remark]:
+        """Everything that can be read, in file order, but for indexed chunks that `skip` says may be left out."""
+        left_out = self._left_out(skip)
+        self.chunks_skipped = len(left_out)
+        self._reader.expect(self._ranges(left_out))
         position = len(MAGIC)
-        while position < self._size:
-            self._file.seek(position)
-            header = self._file.read(_HEADER.size)
-            opcode, length = _HEADER.unpack(header) if len(header) == _HEADER.size else (0, 0)
-            start, left = position + _HEADER.size, self._size - position - _HEADER.size
+        while position < self._reader.size:
+            if position in left_out:
+                position = left_out[position]
+                continue
+            opcode, length = self._header(position)
+            left = self._reader.size - position - HEADER.size
             if opcode == 0 or length > left:
                 if opcode == Opcode.CHUNK:
-                    yield from self._chunk(position, left, complete=False)
-                self._tell_damage(position)
+                    yield from self._chunk(position, left, is_complete=False)
+                yield self._damage(position)
                 position = self._next_chunk(position)
-                continue
-            if opcode in (Opcode.DATA_END, Opcode.FOOTER):
+            elif opcode in (Opcode.DATA_END, Opcode.FOOTER):
                 break
-            yield from self._record(opcode, position, length)
-            position = start + length
-        self._tell_skipped()
+            elif opcode in _RECORDS and length <= _largest(opcode):
+                run = self._run(position, HEADER.size + length)
+                yield run
+                position += run.size
+            else:
+                yield from self._record(opcode, position, length)
+                position += HEADER.size + length
+        for kind, count in sorted(self._not_converted.items()):
+            yield Remark(f"{count} {kind} records were not converted", is_error=False)
 
-    def topics(self) -> list[Topic]:
-        """Every topic that the file has declared so far, with or without messages, by channel."""
-        return [self._topic(channel) for channel in sorted(self._channels)]
-
-    def _record(self, opcode: int, position: int, length: int) -> Iterator[Message]:
+    def _record(self, opcode: int, position: int, length: int) -> Iterator[Block | Remark]:
         if opcode == Opcode.CHUNK:
-            yield from self._chunk(position, length, complete=True)
-        elif opcode == Opcode.MESSAGE:
-            if not _MESSAGE.size <= length <= MAX_MESSAGE:
-                self._notes.error(f"byte {position}: a message of {length} bytes was skipped")
-                return
-            yield self._message(self._file.read(length), 0, length)
-        elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-            if length > MAX_DEFINITION:
-                self._notes.error(f"byte {position}: a definition of {length} bytes was skipped")
-                return
-            self._define(opcode, self._file.read(length), position)
+            yield from self._chunk(position, length, is_complete=True)
+        elif opcode in _RECORDS:
+            kind = "message" if opcode == Opcode.MESSAGE else "definition"
+            yield Remark(f"byte {position}: a {kind} of {length} bytes was skipped", is_error=True)
         elif opcode in (Opcode.ATTACHMENT, Opcode.METADATA):
-            kind = Opcode(opcode).name.lower()
-            self._skipped[kind] = self._skipped.get(kind, 0) + 1
+            self._not_converted[Opcode(opcode).name.lower()] += 1
 
-    def _chunk(self, position: int, length: int, *, complete: bool) -> Iterator[Message]:
+    def _chunk(self, position: int, length: int, *, is_complete: bool) -> Iterator[Block | Remark]:
+        start = position + HEADER.size
         try:
-            head = read_head(self._file, position + _HEADER.size, length)
-            content = read_content(self._file, head, self._spool, complete=complete)
+            head = parse_head(self._peek(start, HEAD_SIZE), start, length)
         except ChunkDamaged as error:
-            if complete:  # of the other sort the caller tells
-                self._notes.error(f"byte {position}: a chunk was skipped: {error}")
+            yield _DamagedChunk(position, str(error), is_complete)
             return
-        yield from self._chunk_records(content, position, complete)
+        self._unpacked += head.size
+        if self._unpacked > max(MAX_UNPACKED, MAX_RATIO * self._reader.size):
+            raise PermanentError(f"bomb: {self._reader.size} bytes say that they hold {self._unpacked} and more")
+        yield _Chunk(position, head, is_complete, self._reader, self._spool)
 
-    def _chunk_records(self, content: Content, position: int, complete: bool) -> Iterator[Message]:
+    def _run(self, position: int, first: int) -> _Run:
+        """As many whole records in a row as there are, up to a limit that grows; the first one has `first` bytes."""
+        content = self._reader.read(position, max(first, self._run_size))
         at, size = 0, len(content)
-        while at + _HEADER.size <= size:
-            opcode, length = _HEADER.unpack_from(content, at)
-            start = at + _HEADER.size
-            if length > size - start:
+        self._run_size = min(2 * self._run_size, _LONGEST_RUN)
+        while at + HEADER.size <= size:
+            opcode, length = HEADER.unpack_from(content, at)
+            if opcode not in _RECORDS:
+                self._run_size = _FIRST_RUN
                 break
-            if opcode == Opcode.MESSAGE and _MESSAGE.size <= length <= MAX_MESSAGE:
-                yield self._message(content, start, start + length)
-            elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                self._define(opcode, content[start : start + length], position)
-            elif opcode == Opcode.MESSAGE:
-                self._notes.error(f"byte {position}: a message of {length} bytes in the chunk there was skipped")
-            at = start + length
-        if at != size and complete:
-            self._notes.error(f"byte {position}: the chunk there ends inside a record")
+            if length > size - at - HEADER.size:
+                break
+            at += HEADER.size + length
+        return _Run(position, content[:at])
 
-    def _message(self, content: Content, start: int, end: int) -> Message:
-        channel, sequence, log_time, publish_time = _MESSAGE.unpack_from(content, start)
-        topic = self._topics.get(channel) or self._topic(channel)
-        return Message(topic, sequence, log_time, publish_time, content[start + _MESSAGE.size : end])
+    def _header(self, position: int) -> tuple[int, int]:
+        """Opcode and length of a record; 0, 0 if it ends inside."""
+        content = self._peek(position, HEADER.size)
+        found: tuple[int, int] = HEADER.unpack(content) if len(content) == HEADER.size else (0, 0)
+        return found
 
-    def _define(self, opcode: int, body: bytes, position: int) -> None:
+    def _peek(self, position: int, length: int) -> bytes:
+        """A few bytes; neighbours are read with them."""
+        at = position - self._peeked_at
+        if not 0 <= at <= len(self._peeked) - length:
+            self._peeked_at, self._peeked, at = position, self._reader.read(position, _PEEK), 0
+        return self._peeked[at : at + length]
+
+    def _left_out(self, skip: Skip) -> dict[int, int]:
+        """Where chunks start that are not read, and where reading goes on behind each."""
+        chunks = self.summary.chunks
+        limits = [*self._starts[1:], self.summary.start or self._reader.size]
+        return {
+            chunk.start: chunk.indexed_end
+            for chunk, limit in zip(chunks, limits, strict=False)  # without chunks there is one limit
+            if chunk.start < chunk.end <= chunk.indexed_end <= limit and skip(chunk)
+        }
+
+    def _ranges(self, left_out: dict[int, int]) -> list[tuple[int, int]]:
+        position, ranges = len(MAGIC), []
+        for start, behind in left_out.items():
+            ranges += [(position, start)] if position < start else []
+            position = behind
+        return [*ranges, (position, self.summary.start or self._reader.size)]
+
+    def _read_summary(self, notes: Notes) -> Summary:
         try:
-            is_new = self._define_schema(body) if opcode == Opcode.SCHEMA else self._define_channel(body)
+            summary = read_summary(self._reader)
         except RecordDamaged as error:
-            self._notes.error(f"byte {position}: {error}")
-            return
-        self._defined += len(body) if is_new else 0
-        if self._defined > MAX_DEFINITIONS:
-            raise PermanentError(f"too_many_schemas: more than {MAX_DEFINITIONS} bytes of schemas and channels")
-
-    def _define_schema(self, body: bytes) -> bool:
-        schema_id, schema = parse_schema(body)
-        is_new = self._schemas.get(schema_id) != schema
-        self._schemas[schema_id] = schema
-        return is_new
-
-    def _define_channel(self, body: bytes) -> bool:
-        channel = parse_channel(body)
-        is_new = self._channels.get(channel.id) != channel
-        if is_new:
-            self._channels[channel.id] = channel
-            self._topics.pop(channel.id, None)
-        return is_new
-
-    def _topic(self, channel_id: int) -> Topic:
-        if channel_id not in self._topics:
-            self._topics[channel_id] = self._described(channel_id)
-        return self._topics[channel_id]
-
-    def _described(self, channel_id: int) -> Topic:
-        channel = self._channels.get(channel_id)
-        if channel is None:
-            return Topic(f"unknown_channel_{channel_id}", "", None, "the file does not declare this channel")
-        schema = self._schemas.get(channel.schema_id)
-        missing = f"the file does not hold its schema {channel.schema_id}" if channel.schema_id and not schema else ""
-        return Topic(channel.topic, channel.message_encoding, schema, missing)
-
-    def _read_summary(self) -> Summary:
-        try:
-            summary = read_summary(self._file, self._size)
-        except RecordDamaged as error:
-            self._notes.warn(f"the summary was not used: {error}")
+            notes.warn(f"the summary was not used: {error}")
             return Summary()
         if summary is None:
-            self._notes.warn("the file has no footer, so it was not finished: every complete message was kept")
-            self._finished = False
+            notes.warn("the file has no footer, so it was not finished: every complete message was kept")
+            self.is_finished = False
         return summary or Summary()
 
     def _next_chunk(self, position: int) -> int:
         """Where reading can go on behind damage: the next chunk that the summary knows, or the end."""
-        index = bisect.bisect_right(self._summary.chunks, position)
-        return min(self._summary.chunks[index], self._size) if index < len(self._summary.chunks) else self._size
+        index = bisect.bisect_right(self._starts, position)
+        return min(self._starts[index], self._reader.size) if index < len(self._starts) else self._reader.size
 
-    def _tell_damage(self, position: int) -> None:
-        if self._finished:
-            self._notes.error(f"byte {position}: the file is damaged here")
-        else:
-            self._notes.warn(f"byte {position}: the file ends inside a record")
+    def _damage(self, position: int) -> Remark:
+        if self.is_finished:
+            return Remark(f"byte {position}: the file is damaged here", is_error=True)
+        return Remark(f"byte {position}: the file ends inside a record", is_error=False)
 
-    def _tell_skipped(self) -> None:
-        for kind, count in sorted(self._skipped.items()):
-            self._notes.warn(f"{count} {kind} records were not converted")
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    position: int
+    head: ChunkHead
+    is_complete: bool
+    reader: Reader
+    spool: Path
+    is_chunk: bool = True
+
+    @property
+    def size(self) -> int:
+        return min(self.head.stored, IN_MEMORY) + min(self.head.size, IN_MEMORY)
+
+    @property
+    def is_checked(self) -> bool:
+        return self.is_complete and self.head.crc != 0
+
+    def load(self) -> Content:
+        return read_content(self.reader, self.head, self.spool, complete=self.is_complete)
+
+
+@dataclass(frozen=True, slots=True)
+class _DamagedChunk:
+    position: int
+    reason: str
+    is_complete: bool
+    is_chunk: bool = True
+    is_checked: bool = False
+    size: int = 0
+
+    def load(self) -> Content:
+        raise ChunkDamaged(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    position: int
+    content: bytes
+    is_complete: bool = True
+    is_chunk: bool = False
+    is_checked: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def load(self) -> Content:
+        return self.content
+
+
+def _largest(opcode: int) -> int:
+    return MAX_MESSAGE if opcode == Opcode.MESSAGE else MAX_DEFINITION

@@ -5,7 +5,6 @@ The same recording gives the same bytes, on every run: nothing here looks at a c
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,15 +13,26 @@ from typing import Any
 from fieldpipe.crashpoints import reach
 from fieldpipe.handover import PIPELINE_VERSION
 from fieldpipe.recordings.container import Container, NotMcap
+from fieldpipe.recordings.conversion import Writer
+from fieldpipe.recordings.crew import Crew, available
 from fieldpipe.recordings.csvfile import convert_csv
+from fieldpipe.recordings.executors import executor
+from fieldpipe.recordings.health import Health
 from fieldpipe.recordings.notes import Notes
+from fieldpipe.recordings.options import DEFAULT, Options
+from fieldpipe.recordings.outputs import Output
+from fieldpipe.recordings.pipeline import Pipeline
+from fieldpipe.recordings.reader import LocalReader, Reader
 from fieldpipe.recordings.spool import Spool, full_disk_is_transient
-from fieldpipe.recordings.tables import Output, Tables
+from fieldpipe.recordings.survey import Survey
+from fieldpipe.recordings.tables import Tables
+
+SMALL = 4 * 1024 * 1024  # bytes of a recording that is not worth a crew
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a recording came from. A local file has an empty bucket and the MD5 of its content as ETag."""
+    """Where a recording came from. A local file has an empty bucket and the SHA-256 of its content as ETag."""
 
     bucket: str
     key: str
@@ -33,41 +43,45 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """The results of one recording, not yet published. `kind` is `mcap` or `csv`."""
+    """The results of one recording, not yet published. `kind` is `mcap` or `csv`; what is CSV has no health."""
 
     kind: str
     outputs: list[Output]
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    options: Options = DEFAULT
+    health: Health | None = None
 
 
-def convert(recording: Path, folder: Path, *, processed_at: str) -> Conversion:
-    """Convert a file into the empty `folder`. `processed_at` goes into the tables of recordings that are CSV text.
+def convert(recording: Path, folder: Path, *, processed_at: str, options: Options = DEFAULT) -> Conversion:
+    """Convert a file into the empty `folder`; see `convert_from`."""
+    with LocalReader(recording) as reader:
+        return convert_from(reader, folder, processed_at=processed_at, options=options)
 
-    Raises PermanentError (reason `not_mcap`, `too_many_topics`), TransientError when the disk is full.
+
+def convert_from(reader: Reader, folder: Path, *, processed_at: str, options: Options = DEFAULT) -> Conversion:
+    """Convert a recording into the empty `folder`. `processed_at` goes into the table of one that is CSV text.
+
+    Raises PermanentError (reason `not_mcap`, `too_many_topics`), TransientError when the disk is full, and what the
+    reader raises.
     """
-    spool = Spool(folder)
-    with full_disk_is_transient(folder), recording.open("rb") as file:
-        notes = Notes()
+    spool, notes = Spool(folder), Notes()
+    with full_disk_is_transient(folder):
         try:
-            container = Container(file, folder, notes)
+            container = Container(reader, folder, notes)
         except NotMcap:
-            return Conversion("csv", [convert_csv(recording, spool, processed_at=processed_at)])
-        tables = Tables(spool, notes)
-        for message in container.messages():
-            tables.add(message)
-        for topic in container.topics():
-            tables.declare(topic)
-        outputs = tables.finish()
+            table = convert_csv(reader, spool, processed_at=processed_at)
+            return Conversion("csv", [table], options=options)
+        outputs, health = _convert(container, spool, notes, options)
     reach("recordings.decoded")
-    return Conversion("mcap", outputs, notes.warnings, notes.errors)
+    return Conversion("mcap", outputs, notes.warnings, notes.errors, options, health)
 
 
 def manifest(conversion: Conversion, source: Source) -> dict[str, Any]:
     """What `manifest.json` says: no clock, no run id."""
-    outputs = [_described(output) for output in conversion.outputs]
-    tables = [output for output in conversion.outputs if output.kind in ("table", "pictures")]
-    return {
+    outputs = [output.described() for output in conversion.outputs]
+    tables = [output for output in conversion.outputs if output.kind in ("table", "pictures", "clouds")]
+    described = {
         "source": {"bucket": source.bucket, "key": source.key, "etag": source.etag, "size": source.size},
         "pipeline_version": PIPELINE_VERSION,
         "kind": conversion.kind,
@@ -76,22 +90,28 @@ def manifest(conversion: Conversion, source: Source) -> dict[str, Any]:
             "outputs": len(outputs),
             "tables": len(tables),
             "rows": sum(output.rows for output in tables),
-            "bytes": sum(output["bytes"] for output in outputs),
+            "bytes": sum(output.size for output in conversion.outputs),
         },
         "warnings": conversion.warnings,
         "errors": conversion.errors,
     }
+    if conversion.health:
+        described |= {"health": conversion.health.described(), "topics": conversion.health.described_topics()}
+    if chosen := conversion.options.described():
+        described["options"] = chosen
+    return described
 
 
-def _described(output: Output) -> dict[str, Any]:
-    with output.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "name": output.name,
-        "kind": output.kind,
-        "topic": output.topic,
-        "schema": output.schema,
-        "rows": output.rows,
-        "sha256": digest,
-        "bytes": output.path.stat().st_size,
-    }
+def _convert(container: Container, spool: Spool, notes: Notes, options: Options) -> tuple[list[Output], Health]:
+    runner = executor()
+    survey = Survey(container, runner, notes)
+    tables = Tables(spool, options, runner)
+    tables.expect(len({topic for topic in survey.topics() if options.wants(topic.name)}))
+    writer = Writer(survey, tables, options, notes)
+    with Crew(options.workers or (available() if container.size > SMALL else 1)) as crew:
+        Pipeline(runner, crew, writer).run(container.blocks(writer.can_skip))
+    survey.health.skipped = container.chunks_skipped
+    for topic in survey.topics():
+        if options.wants(topic.name):
+            tables.declare(topic)
+    return tables.finish(notes), survey.health

@@ -8,32 +8,33 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 from fieldpipe.errors import PermanentError
+from fieldpipe.recordings.outputs import Output
+from fieldpipe.recordings.reader import Reader, Stream
 from fieldpipe.recordings.spool import Spool
-from fieldpipe.recordings.tables import Output
 
 NAME = "table.csv"
+BLOCK = 1024 * 1024  # bytes that are read at a time
 ADDED = ("processed_flag", "processed_at")
 
 
-def convert_csv(source: Path, spool: Spool, *, processed_at: str) -> Output:
+def convert_csv(source: Reader, spool: Spool, *, processed_at: str) -> Output:
     """The table of a CSV file. Raises PermanentError with the reason `not_mcap` for everything else."""
     part = spool.part(NAME)
     count = 0
     for index, row in enumerate(_rows(source)):
         part.write(_line([*row, *(ADDED if index == 0 else ("True", processed_at))]))
         count = index
-    spool.flush()
-    return Output(NAME, part.path, "table", "", "", count)
+    return Output.of(part, NAME, "table", rows=count)
 
 
-def _rows(source: Path) -> Iterator[list[str]]:
+def _rows(source: Reader) -> Iterator[list[str]]:
     """The header and the rows, all of the same width."""
     width = 0
     try:
-        with source.open(encoding="utf-8-sig", newline="") as file:
+        content = io.BufferedReader(Stream(source, 0, source.size), BLOCK)
+        with io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as file:
             for row in csv.reader(file, strict=True):
                 if not row:
                     continue

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from fieldpipe.recordings import images, ros1msg, ros2idl, ros2msg
+from fieldpipe.recordings import ros1msg, ros2idl, ros2msg
 from fieldpipe.recordings.decode import CdrDecoder
+from fieldpipe.recordings.executor import Decoder
 from fieldpipe.recordings.jsonplan import compile_json
 from fieldpipe.recordings.jsonrows import JsonDecoder
 from fieldpipe.recordings.options import DEFAULT, Options
 from fieldpipe.recordings.plan import Shape, Wire, compile_plan
-from fieldpipe.recordings.protorows import ProtobufDecoder
-from fieldpipe.recordings.protoschema import compile_protobuf
 from fieldpipe.recordings.records import Schema, Topic
+from fieldpipe.recordings.sidecars import FIELD, kind_of
 from fieldpipe.recordings.typetree import SchemaError, Struct
 
 MAX_TEXT = 1024 * 1024  # bytes of a schema; real ones have a few thousand
-
-Decoder = CdrDecoder | JsonDecoder | ProtobufDecoder
 
 _NO_SCHEMA = Schema("", "", b"")
 
@@ -28,7 +26,7 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
     if len(schema.data) > MAX_TEXT:
         raise SchemaError(f"the schema has {len(schema.data)} bytes, more than the {MAX_TEXT} that are accepted")
     shape = Shape(
-        binary=images.FIELD if options.images and picture_kind(topic) else None,
+        binary=FIELD if kind_of(topic) else None,
         explode=frozenset(options.explode),
         base64=options.base64,
     )
@@ -41,8 +39,7 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
         case "ros1", "ros1msg":
             return _in_order(Wire.ROS1, ros1msg.parse(schema.name, _text(schema)), shape, options)
         case "protobuf", "protobuf":
-            plan = compile_protobuf(schema.name, schema.data, shape)
-            return ProtobufDecoder(plan, formula_safe=options.formula_safe)
+            return _protobuf(schema, shape, options)
         case "json", "jsonschema":
             return JsonDecoder(compile_json(schema.data, shape), formula_safe=options.formula_safe)
         case "json", "":
@@ -51,15 +48,16 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
             raise SchemaError(f"message encoding {encoding!r} with schema encoding {language!r} is not supported")
 
 
-def picture_kind(topic: Topic) -> str | None:
-    """`compressed` or `raw` for topics of pictures."""
-    has_bytes = topic.encoding in ("cdr", "ros1", "protobuf")
-    name = topic.schema.name.replace("/msg/", "/") if topic.schema and has_bytes else ""
-    return "compressed" if name in images.COMPRESSED else "raw" if name in images.RAW else None
-
-
 def _in_order(wire: Wire, type_: Struct, shape: Shape, options: Options) -> CdrDecoder:
     return CdrDecoder(compile_plan(type_, shape, wire=wire), formula_safe=options.formula_safe)
+
+
+def _protobuf(schema: Schema, shape: Shape, options: Options) -> Decoder:
+    # imported here, so that only recordings with protobuf pay for its library
+    from fieldpipe.recordings.protorows import ProtobufDecoder
+    from fieldpipe.recordings.protoschema import compile_protobuf
+
+    return ProtobufDecoder(compile_protobuf(schema.name, schema.data, shape), formula_safe=options.formula_safe)
 
 
 def _text(schema: Schema) -> str:

@@ -1,23 +1,13 @@
-"""Pictures in messages: compressed ones are written as they are, raw ones as PNG, each to a file of its own.
+"""Pictures in messages: which file they make. Compressed ones are what they are, raw ones become PNG.
 
-The topic's table is the index: instead of the field `data` it has `file`, `bytes` and `sha256`. A raw picture in an
-encoding that PNG cannot hold keeps its bytes (`.bin`).
+A raw picture in an encoding that PNG cannot hold keeps its bytes (`.bin`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
-
-from fieldpipe.crashpoints import reach
-
-FIELD = "data"
-COLUMNS = ("file", "bytes", "sha256")
-COMPRESSED = {"sensor_msgs/CompressedImage", "foxglove_msgs/CompressedImage", "foxglove.CompressedImage"}
-RAW = {"sensor_msgs/Image", "foxglove.RawImage"}
 
 _BEGINNINGS = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"GIF8", "gif"), (b"BM", "bmp"))
 # sensor_msgs/image_encodings.hpp -> PNG: bits per channel, colour type, whether blue comes first
@@ -39,41 +29,18 @@ _PNG = {
 _CHANNELS = {0: 1, 2: 3, 6: 4}
 
 
-class Pictures:
-    """The picture files of one topic, in `folder`; `name` is that folder's name beside the index."""
-
-    def __init__(self, folder: Path, name: str, *, raw: bool) -> None:
-        self.folder = folder
-        self.name = name
-        self._raw = raw
-        self._repeated: dict[str, int] = {}  # how often a name was wanted, of those wanted more than once
-        folder.mkdir()
-
-    def store(self, log_time: int, sequence: int, content: bytes, fields: Mapping[str, str]) -> tuple[str, str, str]:
-        """Write one picture; returns the cells of COLUMNS. `fields` are the cells of its message by column."""
-        suffix, content = _encoded(content, fields) if self._raw else (_suffix(content), content)
-        name = self._write(f"{log_time}_{sequence}", suffix, content)
-        reach("recordings.picture")
-        return f"{self.name}/{name}", str(len(content)), hashlib.sha256(content).hexdigest()
-
-    def _write(self, stem: str, suffix: str, content: bytes) -> str:
-        """Many recorders leave the sequence 0: a second picture of the same time gets a number."""
-        name = f"{stem}.{suffix}"
-        while (self.folder / name).exists():
-            self._repeated[stem] = self._repeated.get(stem, 1) + 1
-            name = f"{stem}_{self._repeated[stem]}.{suffix}"
-        (self.folder / name).write_bytes(content)
-        return name
-
-
-def _suffix(content: bytes) -> str:
+def suffix_of(content: bytes) -> str:
+    """What the file of a compressed picture is called, by its first bytes."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "webp"
     return next((suffix for beginning, suffix in _BEGINNINGS if content.startswith(beginning)), "bin")
 
 
-def _encoded(content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
-    """A raw picture as PNG, or unchanged if it is not what its fields say or PNG has no such thing."""
+def encoded(content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
+    """A raw picture as PNG, or unchanged if it is not what its fields say or PNG has no such thing; the suffix first.
+
+    `fields` are the cells of its message by column.
+    """
     try:
         width, height, step = (int(fields[name]) for name in ("width", "height", "step"))
     except (KeyError, ValueError):  # the schema has the name of an image and is none

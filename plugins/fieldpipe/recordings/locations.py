@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from fieldpipe.crashpoints import reach
 from fieldpipe.errors import PermanentError
-from fieldpipe.store import ObjectNotFound, ObjectStore
 
 SCHEME = "s3://"
-MAX_SMALL = 64 * 1024 * 1024  # bytes of a manifest: 4,096 topics make a few
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +37,8 @@ def parse(text: str) -> Path | ObjectPlace:
 class Target(Protocol):
     """A place for the results of one recording."""
 
-    def upload(self, name: str, path: Path, content_type: str) -> None:
-        """Put a finished file there."""
+    def upload(self, files: Iterable[tuple[str, Path]]) -> None:
+        """Put finished files there, by name. The files may be gone afterwards."""
         ...
 
     def create(self, name: str, content: bytes) -> bool:
@@ -61,27 +58,21 @@ class FolderTarget:
     """A local folder. Files appear under their names when they are complete."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def upload(self, name: str, path: Path, content_type: str) -> None:  # noqa: ARG002 -- files have no content type
-        """Copy the file."""
-        target = self._folder / name
-        target.parent.mkdir(exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".part-")
-        os.close(handle)
-        try:
-            shutil.copyfile(path, temporary)
-            Path(temporary).chmod(0o644)
-            os.replace(temporary, target)  # noqa: PTH105 -- both are names of the same folder
-        except OSError:
-            Path(temporary).unlink()
-            raise
+    def upload(self, files: Iterable[tuple[str, Path]]) -> None:
+        """Move the files, which must lie in the same file system: `workspace(folder)` does."""
+        for name, path in files:
+            target = self.folder / name
+            target.parent.mkdir(exist_ok=True)
+            path.replace(target)
+            reach("recordings.uploaded")
 
     def create(self, name: str, content: bytes) -> bool:
         """Write the file unless it exists."""
         try:
-            with (self._folder / name).open("xb") as file:
+            with (self.folder / name).open("xb") as file:
                 file.write(content)
         except FileExistsError:
             return False
@@ -89,37 +80,9 @@ class FolderTarget:
 
     def read(self, name: str) -> bytes | None:
         """The file's content, if it exists."""
-        path = self._folder / name
+        path = self.folder / name
         return path.read_bytes() if path.exists() else None
 
     def where(self, name: str) -> str:
         """Its path."""
-        return str(self._folder / name)
-
-
-class BucketTarget:
-    """Keys under a prefix."""
-
-    def __init__(self, store: ObjectStore, bucket: str, prefix: str) -> None:
-        self._store = store
-        self._bucket = bucket
-        self._prefix = prefix
-
-    def upload(self, name: str, path: Path, content_type: str) -> None:
-        """Upload the file."""
-        self._store.upload(self._bucket, self._prefix + name, path, content_type=content_type)
-
-    def create(self, name: str, content: bytes) -> bool:
-        """Create the object unless it exists."""
-        return self._store.create(self._bucket, self._prefix + name, content)
-
-    def read(self, name: str) -> bytes | None:
-        """The object's content, if it exists."""
-        try:
-            return self._store.get(self._bucket, self._prefix + name, limit=MAX_SMALL)[0]
-        except ObjectNotFound:
-            return None
-
-    def where(self, name: str) -> str:
-        """Its address."""
-        return str(ObjectPlace(self._bucket, self._prefix + name))
+        return str(self.folder / name)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 RUN_BYTES = 16 * 1024 * 1024  # of rows that are sorted in memory at a time
 MERGE_WIDTH = 64  # files that are open at a time
+ROWS_AT_ONCE = 64  # that are written and hashed together
 
 
-def sort_by_log_time(table: Path) -> None:
-    """Sort the rows of a CSV file with a header by their first column, an integer; equal ones keep their order."""
+def is_in_order(table: Path) -> bool:
+    """Whether the rows of a CSV file with a header ascend by their first column, an integer."""
+    with table.open("rb") as file:
+        times = map(_log_time, islice(_rows(file), 1, None))
+        return all(before <= after for before, after in pairwise(times))
+
+
+def sort_by_log_time(table: Path) -> str:
+    """Sort such rows; equal ones keep their order. Returns the file's new SHA-256."""
     with table.open("rb") as file:
         rows = _rows(file)
         header = next(rows)
@@ -22,7 +32,9 @@ def sort_by_log_time(table: Path) -> None:
         level += 1
         groups = [runs[at : at + MERGE_WIDTH] for at in range(0, len(runs), MERGE_WIDTH)]
         runs = [_merge(group, table.with_suffix(f".run{level}-{number}")) for number, group in enumerate(groups)]
-    _merge(runs, table, header)
+    digest = hashlib.sha256()
+    _merge(runs, table, header, digest.update)
+    return digest.hexdigest()
 
 
 def _rows(file: Iterable[bytes]) -> Iterator[bytes]:
@@ -56,14 +68,17 @@ def _write(table: Path, name: str, rows: list[bytes]) -> Path:
     return path
 
 
-def _merge(runs: list[Path], target: Path, header: bytes = b"") -> Path:
+def _merge(
+    runs: list[Path], target: Path, header: bytes = b"", written: Callable[[bytes], object] = lambda _: None
+) -> Path:
     """Merge sorted files into one and remove them; of equal rows, those of the earlier file come first."""
     with ExitStack() as stack:
         sources = [_rows(stack.enter_context(run.open("rb"))) for run in runs]
         output = stack.enter_context(target.open("wb"))
-        output.write(header)
-        merged: Iterator[bytes] = heapq.merge(*sources, key=_log_time)
-        output.writelines(merged)
+        merged: Iterator[bytes] = chain((header,), heapq.merge(*sources, key=_log_time))
+        while block := b"".join(islice(merged, ROWS_AT_ONCE)):
+            output.write(block)
+            written(block)
     for run in runs:
         run.unlink()
     return target

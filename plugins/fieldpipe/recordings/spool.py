@@ -1,12 +1,13 @@
 """Where results grow before they are published: files in a temporary folder, written in large blocks.
 
 A recording may have thousands of topics: files are opened to append a block and closed again, and what all of them
-hold back together is bounded.
+hold back together is bounded. What is written is hashed on the way, so that no file is read again for that.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from fieldpipe.errors import TransientError
 
 PART_BUFFER = 256 * 1024  # bytes that one file holds back
 TOTAL_BUFFER = 8 * 1024 * 1024  # bytes that all files of a spool hold back
+LARGE = 64 * 1024  # bytes of a block that is written at once, without a copy
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -55,13 +57,24 @@ class Part:
         self._spool = spool
         self._blocks: list[bytes] = []
         self._held = 0
+        self._digest = hashlib.sha256()
 
-    def write(self, block: bytes) -> None:
-        """Append."""
-        self._blocks.append(block)
-        self._held += len(block)
-        self.size += len(block)
-        self._spool.held(len(block))
+    @property
+    def sha256(self) -> str:
+        """Of what is written, in hex."""
+        return self._digest.hexdigest()
+
+    def write(self, block: bytes | memoryview) -> None:
+        """Append. The block may be reused afterwards."""
+        size = len(block)
+        self.size += size
+        if size >= LARGE:
+            self.flush()
+            self._append(block)
+            return
+        self._blocks.append(bytes(block))
+        self._held += size
+        self._spool.held(size)
         if self._held > PART_BUFFER:
             self.flush()
 
@@ -69,11 +82,15 @@ class Part:
         """Write what is held back."""
         if not self._blocks:
             return
-        with self.path.open("ab") as file:
-            file.write(b"".join(self._blocks))
+        self._append(b"".join(self._blocks))
         self._blocks.clear()
         self._spool.held(-self._held)
         self._held = 0
+
+    def _append(self, block: bytes | memoryview) -> None:
+        with self.path.open("ab") as file:
+            file.write(block)
+        self._digest.update(block)
         reach("recordings.part")
 
 

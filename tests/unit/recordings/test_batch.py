@@ -16,6 +16,7 @@ import pytest
 from fieldpipe.crashpoints import VARIABLE as CRASH_AT
 from fieldpipe.handover import (
     MANIFEST,
+    PIPELINE_VERSION,
     RUN_VARIABLE,
     TRY_VARIABLE,
     WORK_VARIABLE,
@@ -29,7 +30,7 @@ from fieldpipe.handover import (
 )
 from fieldpipe.recordings.batch import Run, convert_batch
 from fieldpipe.recordings.convert import Source
-from fieldpipe.recordings.publish import update_latest
+from fieldpipe.recordings.latest import update_latest
 from fieldpipe.store import ObjectNotFound, ObjectStore
 from tests.builders import csv_recording, robot_recording, small_recording
 from tests.servers import Store
@@ -75,7 +76,7 @@ class Room:
 
     def results(self, item: WorkItem) -> dict[str, bytes]:
         assert item.etag
-        prefix = result_prefix(item.key, item.etag, 1)
+        prefix = result_prefix(item.key, item.etag, PIPELINE_VERSION)
         return {found.key.removeprefix(prefix): self.read(found.key) for found in self.client.list(PROCESSED, prefix)}
 
     def read(self, key: str) -> bytes:
@@ -92,13 +93,17 @@ def test_an_object_gets_tables_a_manifest_a_report_and_is_the_latest(room: Room)
 
     results = room.results(item)
     manifest = json.loads(results[MANIFEST])
-    prefix = result_prefix(item.key, item.etag or "", 1)
+    prefix = result_prefix(item.key, item.etag or "", PIPELINE_VERSION)
     assert sorted(results) == [MANIFEST, "numbers.csv"]
     assert manifest["source"]["etag"] == item.etag
     assert manifest["outputs"][0]["sha256"] == hashlib.sha256(results["numbers.csv"]).hexdigest()
     assert room.report(item) == Report(Outcome.CONVERTED, "", prefix + MANIFEST)
     latest = json.loads(room.read(latest_key(item.key)))
-    assert (latest["manifest"], latest["etag"], latest["pipeline_version"]) == (prefix + MANIFEST, item.etag, 1)
+    assert (latest["manifest"], latest["etag"], latest["pipeline_version"]) == (
+        prefix + MANIFEST,
+        item.etag,
+        PIPELINE_VERSION,
+    )
 
 
 def test_pictures_lie_beside_their_index(room: Room) -> None:
@@ -175,7 +180,7 @@ def test_a_rerun_over_partial_results_gives_the_same_bytes(room: Room) -> None:
     item = room.put("partial.mcap", robot_recording(seconds=0.3))
     room.convert(item)
     whole = room.results(item)
-    prefix = result_prefix(item.key, item.etag or "", 1)
+    prefix = result_prefix(item.key, item.etag or "", PIPELINE_VERSION)
     room.client.delete(PROCESSED, prefix + MANIFEST)
     room.client.put(PROCESSED, prefix + "odom.csv", b"half a fi")
 

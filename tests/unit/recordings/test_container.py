@@ -1,12 +1,12 @@
 """Files in every state: finished, cut off, damaged, hostile (the facts' rules 4, 5 and 13; F-P6)."""
 
-import io
 import random
 import resource
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import lz4.frame
 import pytest
@@ -15,9 +15,17 @@ from mcap.opcode import Opcode
 from mcap.writer import CompressionType
 
 from fieldpipe.errors import PermanentError
-from fieldpipe.recordings import chunks, container
-from fieldpipe.recordings.container import Container, NotMcap
+from fieldpipe.recordings import chunks, definitions
+from fieldpipe.recordings.container import Block, Container, NotMcap, Remark
+from fieldpipe.recordings.crew import Crew
+from fieldpipe.recordings.executor import Content, Converted, Scanned, Selection
+from fieldpipe.recordings.messages import Message, message
 from fieldpipe.recordings.notes import Notes
+from fieldpipe.recordings.pipeline import Pipeline, Segment
+from fieldpipe.recordings.reader import MemoryReader
+from fieldpipe.recordings.records import Topic
+from fieldpipe.recordings.reference import ReferenceExecutor
+from fieldpipe.recordings.survey import Survey
 from tests.builders import Channel, mcap, robot_recording, ros2, sent
 
 NUMBERS = ros2("/numbers", "int64 number\nstring text")
@@ -29,11 +37,52 @@ def numbers(count: int, **options: object) -> bytes:
     return mcap(sent(NUMBERS, *values), **options)  # type: ignore[arg-type]
 
 
+class Found(NamedTuple):
+    topic: Topic
+    message: Message
+
+
+class Collector:
+    """Takes in blocks as a conversion does, and keeps every message."""
+
+    def __init__(self, survey: Survey, notes: Notes) -> None:
+        self.found: list[Found] = []
+        self._survey = survey
+        self._notes = notes
+        self._topics: dict[Selection, Mapping[int, Topic]] = {}
+
+    def remark(self, remark: Remark) -> None:
+        (self._notes.error if remark.is_error else self._notes.warn)(remark.text)
+
+    def damaged(self, block: Block, reason: str) -> None:
+        self._survey.damaged(block, reason)
+
+    def scanned(self, block: Block, content: Content, scanned: Scanned) -> list[Segment]:
+        segments = []
+        for part in self._survey.parts(block, content, scanned):
+            segments.append(Segment(part.start, part.end, Selection(dict.fromkeys(part.topics))))
+            self._topics[segments[-1].selection] = part.topics
+        return segments
+
+    def converted(self, segment: Segment, content: Content, converted: Converted) -> None:
+        topics = self._topics[segment.selection]
+        self.found += [Found(topics[left.channel], message(content, left)) for left in converted.left]
+
+
+def messages_of(content: bytes, folder: Path, notes: Notes) -> tuple[list[Found], Survey]:
+    """Every message that comes out, and what was found out on the way."""
+    container, executor = Container(MemoryReader(content), folder, notes), ReferenceExecutor()
+    survey = Survey(container, executor, notes)
+    collector = Collector(survey, notes)
+    with Crew(1) as crew:
+        Pipeline(executor, crew, collector).run(container.blocks())
+    return collector.found, survey
+
+
 def read(content: bytes, folder: Path) -> tuple[list[int], Notes]:
     """The sequences of the messages that come out, and what was noted."""
     notes = Notes()
-    messages = list(Container(io.BytesIO(content), folder, notes).messages())
-    return [message.sequence for message in messages], notes
+    return [found.message.sequence for found in messages_of(content, folder, notes)[0]], notes
 
 
 def records(content: bytes) -> Iterator[tuple[int, int, int]]:
@@ -59,11 +108,11 @@ def text(value: str) -> bytes:
     return struct.pack("<I", len(value)) + value.encode()
 
 
-def message(sequence: int, payload: bytes = b"") -> bytes:
+def sent_as(sequence: int, payload: bytes = b"") -> bytes:
     return record(0x05, struct.pack("<HIQQ", 1, sequence, sequence, sequence) + payload)
 
 
-def definitions() -> bytes:
+def declared() -> bytes:
     return record(0x04, struct.pack("<HH", 1, 0) + text("/raw") + text("octets") + struct.pack("<I", 0))
 
 
@@ -144,7 +193,7 @@ def test_a_damaged_first_chunk_does_not_take_the_definitions_with_it(tmp_path: P
     content[end - 3] ^= 1
 
     notes = Notes()
-    messages = list(Container(io.BytesIO(bytes(content)), tmp_path, notes).messages())
+    messages, _ = messages_of(bytes(content), tmp_path, notes)
 
     assert messages
     assert {found.topic.name for found in messages} == {"/numbers"}
@@ -165,7 +214,7 @@ def test_reading_goes_on_behind_a_damaged_length_where_the_summary_knows_a_chunk
 
 
 def test_frames_without_a_content_size_are_read(tmp_path: Path) -> None:
-    inner = definitions() + message(0, b"abc") + message(1, b"def")
+    inner = declared() + sent_as(0, b"abc") + sent_as(1, b"def")
     zstd = zstandard.ZstdCompressor(write_content_size=False).compress(inner)
     lz4_frame = lz4.frame.compress(inner, store_size=False)
 
@@ -184,7 +233,7 @@ def test_a_chunk_larger_than_memory_goes_through_a_file(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("opcode", [0x01, 0x03, 0x04, 0x05, 0x06, 0x09, 0x7F, 0xFF])
 @pytest.mark.parametrize("length", [2**63, 2**64 - 1, 2**40])
 def test_lengths_that_lie_end_the_reading_and_nothing_else(opcode: int, length: int, tmp_path: Path) -> None:
-    good = definitions() + message(0, b"abc")
+    good = declared() + sent_as(0, b"abc")
 
     sequences, notes = read(MAGIC + good + struct.pack("<BQ", opcode, length) + bytes(64), tmp_path)
 
@@ -194,7 +243,7 @@ def test_lengths_that_lie_end_the_reading_and_nothing_else(opcode: int, length: 
 
 @pytest.mark.parametrize("size", [2**63, 5 * 2**30])
 def test_a_chunk_that_claims_to_hold_too_much_is_skipped(size: int, tmp_path: Path) -> None:
-    good = definitions() + message(0, b"abc")
+    good = declared() + sent_as(0, b"abc")
 
     sequences, notes = read(MAGIC + chunk(b"", data=b"abc", size=size) + good, tmp_path)
 
@@ -207,7 +256,7 @@ def test_a_bomb_is_not_unpacked(claimed: int, tmp_path: Path) -> None:
     bomb = zstandard.ZstdCompressor(level=19).compress(bytes(400 * 2**20))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    content = MAGIC + chunk(b"", compression="zstd", data=bomb, size=claimed) + definitions() + message(0, b"abc")
+    content = MAGIC + chunk(b"", compression="zstd", data=bomb, size=claimed) + declared() + sent_as(0, b"abc")
     sequences, notes = read(content, tmp_path)
 
     assert sequences == [0]
@@ -216,7 +265,7 @@ def test_a_bomb_is_not_unpacked(claimed: int, tmp_path: Path) -> None:
 
 
 def test_an_unknown_compression_costs_its_chunks_only(tmp_path: Path) -> None:
-    content = MAGIC + chunk(message(7), compression="brotli") + definitions() + message(0, b"abc")
+    content = MAGIC + chunk(sent_as(7), compression="brotli") + declared() + sent_as(0, b"abc")
 
     sequences, notes = read(content, tmp_path)
 
@@ -225,7 +274,7 @@ def test_an_unknown_compression_costs_its_chunks_only(tmp_path: Path) -> None:
 
 
 def test_a_record_longer_than_its_chunk_is_told(tmp_path: Path) -> None:
-    content = MAGIC + chunk(definitions() + message(0) + struct.pack("<BQ", 5, 2**62)) + message(1)
+    content = MAGIC + chunk(declared() + sent_as(0) + struct.pack("<BQ", 5, 2**62)) + sent_as(1)
 
     sequences, notes = read(content, tmp_path)
 
@@ -235,7 +284,7 @@ def test_a_record_longer_than_its_chunk_is_told(tmp_path: Path) -> None:
 
 def test_definitions_with_lengths_that_lie_are_told(tmp_path: Path) -> None:
     lying = struct.pack("<H", 1) + struct.pack("<I", 2**31) + b"name"
-    content = MAGIC + record(0x03, lying) + definitions() + message(0)
+    content = MAGIC + record(0x03, lying) + declared() + sent_as(0)
 
     sequences, notes = read(content, tmp_path)
 
@@ -256,15 +305,15 @@ def test_a_summary_that_lies_is_not_used(field: str, tmp_path: Path) -> None:
 
 
 def test_messages_of_a_channel_that_is_not_declared_have_a_topic_of_their_own(tmp_path: Path) -> None:
-    (found,) = Container(io.BytesIO(MAGIC + message(3, b"abc")), tmp_path, Notes()).messages()
+    ((found,), _) = messages_of(MAGIC + sent_as(3, b"abc"), tmp_path, Notes())
 
     assert found.topic.name == "unknown_channel_1"
     assert "does not declare" in found.topic.defect
-    assert found.payload == b"abc"
+    assert found.message.payload == b"abc"
 
 
 def test_a_tail_of_zeros_as_after_a_power_cut_ends_the_reading(tmp_path: Path) -> None:
-    sequences, notes = read(MAGIC + definitions() + message(0) + bytes(5000), tmp_path)
+    sequences, notes = read(MAGIC + declared() + sent_as(0) + bytes(5000), tmp_path)
 
     assert sequences == [0]
     assert notes.warnings
@@ -273,7 +322,7 @@ def test_a_tail_of_zeros_as_after_a_power_cut_ends_the_reading(tmp_path: Path) -
 @pytest.mark.parametrize("content", [b"", b"\x89MCA", b"\x89MCAP1\r\n", b"PK\x03\x04 something else"])
 def test_anything_else_is_not_mcap(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(NotMcap) as caught:
-        Container(io.BytesIO(content), tmp_path, Notes())
+        Container(MemoryReader(content), tmp_path, Notes())
 
     assert isinstance(caught.value, PermanentError)
     assert str(caught.value).startswith("not_mcap")
@@ -286,45 +335,45 @@ def test_flipped_bytes_never_make_it_crash(seed: int, tmp_path: Path) -> None:
     for _ in range(dice.randrange(1, 30)):
         content[dice.randrange(len(MAGIC), len(content))] = dice.randrange(256)
 
-    notes = Notes()
-    container = Container(io.BytesIO(bytes(content)), tmp_path, notes)
+    messages, survey = messages_of(bytes(content), tmp_path, Notes())
 
-    assert all(isinstance(found.topic.name, str) for found in container.messages())
-    assert isinstance(container.topics(), list)
+    assert len(messages) == sum(topic.messages for topic in survey.health.topics.values())
+    assert {found.topic for found in messages} <= {*survey.health.topics}
 
 
 def test_channels_that_change_under_their_number_are_told_apart(tmp_path: Path) -> None:
     def channel(topic: str) -> bytes:
         return record(0x04, struct.pack("<HH", 1, 0) + text(topic) + text("octets") + struct.pack("<I", 0))
 
-    content = MAGIC + channel("/a") + message(0) + channel("/b") + message(1) + channel("/b") + message(2)
+    content = MAGIC + channel("/a") + sent_as(0) + channel("/b") + sent_as(1) + channel("/b") + sent_as(2)
 
-    found = [message.topic.name for message in Container(io.BytesIO(content), tmp_path, Notes()).messages()]
+    messages, survey = messages_of(content, tmp_path, Notes())
 
-    assert found == ["/a", "/b", "/b"]
+    assert [found.topic.name for found in messages] == ["/a", "/b", "/b"]
+    assert {topic.name: health.messages for topic, health in survey.health.topics.items()} == {"/a": 1, "/b": 2}
 
 
 def test_a_channel_whose_schema_is_missing_says_so(tmp_path: Path) -> None:
     channel = record(0x04, struct.pack("<HH", 1, 9) + text("/a") + text("cdr") + struct.pack("<I", 0))
 
-    (found,) = Container(io.BytesIO(MAGIC + channel + message(0)), tmp_path, Notes()).messages()
+    ((found,), _) = messages_of(MAGIC + channel + sent_as(0), tmp_path, Notes())
 
     assert found.topic.defect == "the file does not hold its schema 9"
 
 
 def test_more_definitions_than_memory_should_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "MAX_DEFINITIONS", 10_000)
+    monkeypatch.setattr(definitions, "MAX_DEFINITIONS", 10_000)
     schemas = [
         record(0x03, struct.pack("<H", n) + text("a/B") + text("ros2msg") + text("x" * 1000)) for n in range(1, 12)
     ]
 
     with pytest.raises(PermanentError, match="too_many_schemas"):
         read(MAGIC + b"".join(schemas), tmp_path)
-    assert read(MAGIC + schemas[0] * 100 + definitions() + message(0), tmp_path)[0] == [0]
+    assert read(MAGIC + schemas[0] * 100 + declared() + sent_as(0), tmp_path)[0] == [0]
 
 
 def test_attachments_and_metadata_are_counted(tmp_path: Path) -> None:
-    content = MAGIC + record(0x09, b"x" * 50) + record(0x0C, b"y") + record(0x0C, b"z") + definitions() + message(0)
+    content = MAGIC + record(0x09, b"x" * 50) + record(0x0C, b"y") + record(0x0C, b"z") + declared() + sent_as(0)
 
     sequences, notes = read(content, tmp_path)
 
@@ -336,14 +385,14 @@ def test_attachments_and_metadata_are_counted(tmp_path: Path) -> None:
 def test_notes_are_bounded(tmp_path: Path) -> None:
     bad = record(0x05, b"short")
 
-    _, notes = read(MAGIC + bad * 1000 + definitions() + message(0), tmp_path)
+    _, notes = read(MAGIC + bad * 1000 + declared() + sent_as(0), tmp_path)
 
     assert len(notes.errors) == 100
     assert notes.warnings[-1] == "900 more notes were left out"
 
 
 def test_a_channel_may_be_declared_without_messages(tmp_path: Path) -> None:
-    container = Container(io.BytesIO(mcap([], declared=[NUMBERS, Channel("/x", "json")])), tmp_path, Notes())
+    messages, survey = messages_of(mcap([], declared=[NUMBERS, Channel("/x", "json")]), tmp_path, Notes())
 
-    assert list(container.messages()) == []
-    assert [topic.name for topic in container.topics()] == ["/numbers", "/x"]
+    assert messages == []
+    assert [topic.name for topic in survey.topics()] == ["/numbers", "/x"]

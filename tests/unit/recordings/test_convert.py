@@ -14,7 +14,7 @@ from fieldpipe.recordings.single import convert_location
 from fieldpipe.recordings.spool import Spool, full_disk_is_transient
 from fieldpipe.recordings.synthetic import write_recording
 from fieldpipe.store import ObjectStore
-from tests.builders import START, csv_recording, mcap, robot_recording, ros2, sent, small_recording
+from tests.builders import MILLISECOND, START, csv_recording, mcap, robot_recording, ros2, sent, small_recording
 from tests.unit.recordings.conftest import Convert
 
 
@@ -32,10 +32,10 @@ def test_the_manifest_describes_every_output(convert: Convert) -> None:
         "source": {
             "bucket": "",
             "key": "recording1.mcap",
-            "etag": hashlib.md5(content).hexdigest(),
+            "etag": hashlib.sha256(content).hexdigest(),
             "size": len(content),
         },
-        "pipeline_version": 1,
+        "pipeline_version": 2,
         "kind": "mcap",
         "outputs": [
             {
@@ -51,6 +51,32 @@ def test_the_manifest_describes_every_output(convert: Convert) -> None:
         "totals": {"outputs": 1, "tables": 1, "rows": 2, "bytes": len(table)},
         "warnings": [],
         "errors": [],
+        "health": {
+            "finished": True,
+            "chunks": 1,
+            "chunks_without_crc": 0,
+            "chunks_damaged": 0,
+            "chunks_skipped": 0,
+            "messages": 2,
+            "first_log_time": START,
+            "last_log_time": START + MILLISECOND,
+        },
+        "topics": [
+            {
+                "topic": "/a",
+                "encoding": "cdr",
+                "schema": "a_msgs/msg/A",
+                "schema_encoding": "ros2msg",
+                "messages": 2,
+                "bytes": 24,
+                "first_log_time": START,
+                "last_log_time": START + MILLISECOND,
+                "rate_hz": 1000.0,
+                "out_of_order": 0,
+                "gaps": 0,
+                "longest_gap_seconds": 0.0,
+            }
+        ],
     }
 
 

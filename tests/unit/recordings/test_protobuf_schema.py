@@ -7,10 +7,11 @@ import pytest
 from google.protobuf import text_format
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
-from fieldpipe.recordings.decoders import decoder_for, picture_kind
+from fieldpipe.recordings.decoders import decoder_for
 from fieldpipe.recordings.plan import MAX_COLUMNS
 from fieldpipe.recordings.protoschema import compile_protobuf
 from fieldpipe.recordings.records import Schema, Topic
+from fieldpipe.recordings.sidecars import Kind, kind_of
 from fieldpipe.recordings.typetree import MAX_DEPTH, SchemaError
 
 LEAF = 'message_type { name: "Leaf" field { name: "x" number: 1 label: LABEL_OPTIONAL type: TYPE_DOUBLE } }'
@@ -139,7 +140,7 @@ def test_pictures_of_foxglove_go_to_files() -> None:
     )
     decoder = decoder_for(picture)
 
-    assert picture_kind(picture) == "compressed"
+    assert kind_of(picture) is Kind.COMPRESSED
     assert decoder.rows(b"\x12\x02\xff\xd8\x1a\x03jpg") == [["jpg", ""]]
     assert decoder.binary == b"\xff\xd8"
 

@@ -1,0 +1,79 @@
+"""From blocks to tables: what the pipeline hands over goes to the table of its topic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fieldpipe.recordings.container import Block, Remark
+from fieldpipe.recordings.executor import Content, Converted, Scanned, Selection
+from fieldpipe.recordings.messages import message
+from fieldpipe.recordings.notes import Notes
+from fieldpipe.recordings.options import Options
+from fieldpipe.recordings.pipeline import Segment
+from fieldpipe.recordings.summary import ChunkIndex
+from fieldpipe.recordings.survey import Part, Survey
+from fieldpipe.recordings.table import Table
+from fieldpipe.recordings.tables import Tables
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Routes(Selection):
+    """Where the rows of each channel go."""
+
+    tables: Mapping[int, Table] = field(default_factory=dict)
+
+
+class Writer:
+    """See pipeline.Consumer."""
+
+    def __init__(self, survey: Survey, tables: Tables, options: Options, notes: Notes) -> None:
+        self._survey = survey
+        self._tables = tables
+        self._options = options
+        self._notes = notes
+        self._routes = self._new_routes({})
+
+    def can_skip(self, chunk: ChunkIndex) -> bool:
+        """Whether nothing in a chunk is asked for, and nothing that it may define is needed elsewhere."""
+        start, end = self._options.window
+        channels = chunk.channels
+        if not self._survey.knows(channels):
+            return False
+        is_outside = chunk.last_time < start or chunk.first_time >= end
+        return is_outside or not any(self._options.wants(self._survey.topic(channel).name) for channel in channels)
+
+    def remark(self, remark: Remark) -> None:
+        """See Consumer."""
+        (self._notes.error if remark.is_error else self._notes.warn)(remark.text)
+
+    def damaged(self, block: Block, reason: str) -> None:
+        """See Consumer."""
+        self._survey.damaged(block, reason)
+
+    def scanned(self, block: Block, content: Content, scanned: Scanned) -> Sequence[Segment]:
+        """See Consumer."""
+        parts = [self._route(part) for part in self._survey.parts(block, content, scanned)]
+        return [segment for segment in parts if segment]
+
+    def converted(self, segment: Segment, content: Content, converted: Converted) -> None:
+        """See Consumer."""
+        assert isinstance(segment.selection, _Routes)
+        tables = segment.selection.tables
+        for rows in converted.rows:
+            tables[rows.channel].write(rows)
+        for left in converted.left:
+            tables[left.channel].take(left.why, message(content, left))
+
+    def _route(self, part: Part) -> Segment | None:
+        wanted = {channel: topic for channel, topic in part.topics.items() if self._options.wants(topic.name)}
+        tables = {channel: self._tables.declare(topic) for channel, topic in wanted.items()}
+        for channel, table in tables.items():
+            table.seen(part.tallies[channel])
+        if any(self._routes.tables.get(channel) is not table for channel, table in tables.items()):
+            self._routes = self._new_routes({**self._routes.tables, **tables})
+        return Segment(part.start, part.end, self._routes) if tables else None
+
+    def _new_routes(self, tables: Mapping[int, Table]) -> _Routes:
+        start, end = self._options.window
+        return _Routes({channel: table.decoder for channel, table in tables.items()}, start, end, tables)

@@ -1,0 +1,61 @@
+"""Who does the work: some threads, or nobody but the caller."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+MOST = 4  # workers, unless somebody asks for more
+
+
+class Task(Protocol[R_co]):
+    """Work that somebody does, or has done."""
+
+    def done(self) -> bool:
+        """Whether `result` returns at once."""
+        ...
+
+    def result(self) -> R_co:
+        """What the work gave; raises what it raised."""
+        ...
+
+
+class Crew:
+    """`size` workers. One worker is the caller: the work is done when its result is asked for."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._pool = ThreadPoolExecutor(size) if size > 1 else None
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Task[R]:
+        """Have something done."""
+        return self._pool.submit(work, *args, **kwargs) if self._pool else _Own(lambda: work(*args, **kwargs))
+
+
+class _Own(Generic[R]):
+    def __init__(self, work: Callable[[], R]) -> None:
+        self._work = work
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> R:
+        return self._work()
+
+
+def available() -> int:
+    """As many workers as this process has CPUs, at most MOST."""
+    return min(MOST, len(os.sched_getaffinity(0)))

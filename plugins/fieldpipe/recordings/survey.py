@@ -1,0 +1,102 @@
+"""What is known about a recording as far as it was read: what its channels stand for, and how their messages came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fieldpipe.recordings.container import Block, Container
+from fieldpipe.recordings.definitions import MAX_DEFINITION, Definitions
+from fieldpipe.recordings.executor import Content, Defined, Executor, Scanned, Tally
+from fieldpipe.recordings.health import Health
+from fieldpipe.recordings.notes import Notes
+from fieldpipe.recordings.records import HEADER, RecordDamaged, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a block in which every channel stands for one topic: those with messages in it, and their times."""
+
+    start: int
+    end: int
+    topics: Mapping[int, Topic]
+    tallies: Mapping[int, Tally]
+
+
+class Survey:
+    """Takes in blocks in file order."""
+
+    def __init__(self, container: Container, executor: Executor, notes: Notes) -> None:
+        self.health = Health(container.is_finished)
+        self._definitions = Definitions(container.summary.schemas, container.summary.channels)
+        self._executor = executor
+        self._notes = notes
+        self._declared = frozenset(self._definitions.channels())
+        self._topics: dict[int, Topic] = {}
+
+    def knows(self, channels: frozenset[int]) -> bool:
+        """Whether channels (at least one) are declared without reading further."""
+        return bool(channels) and channels <= self._declared
+
+    def topics(self) -> list[Topic]:
+        """Every topic that the file has declared so far, with or without messages, by channel."""
+        return [self.topic(channel) for channel in self._definitions.channels()]
+
+    def topic(self, channel: int) -> Topic:
+        """What a channel stands for now."""
+        if channel not in self._topics:
+            self._topics[channel] = self._definitions.topic(channel)
+        return self._topics[channel]
+
+    def damaged(self, block: Block, reason: str) -> None:
+        """A block could not be loaded."""
+        self._count(block)
+        self.health.damaged += 1
+        if block.is_complete:  # of the other sort the container tells
+            self._notes.error(f"byte {block.position}: a chunk was skipped: {reason}")
+
+    def parts(self, block: Block, content: Content, scanned: Scanned) -> Iterator[Part]:
+        """The parts of a block. Most have one: a new one begins where a number gets another meaning."""
+        self._count(block)
+        self._tell(block, content, scanned)
+        start = 0
+        for defined in scanned.definitions:
+            body = content[defined.start : min(defined.end, defined.start + MAX_DEFINITION + 1)]
+            if self._definitions.replaces(defined.opcode, body):
+                yield self._part(content, start, defined.start - HEADER.size)
+                start = defined.start - HEADER.size
+            self._define(block, defined, body)
+        yield self._part(content, start, scanned.end, None if start else scanned.tallies)
+
+    def _part(self, content: Content, start: int, end: int, tallies: Mapping[int, Tally] | None = None) -> Part:
+        if tallies is None:
+            tallies = self._executor.scan(content, start, end).tallies
+        topics = {channel: self.topic(channel) for channel in tallies}
+        for channel, topic in topics.items():
+            self.health.topic(topic).add(channel, tallies[channel])
+        return Part(start, end, topics, tallies)
+
+    def _define(self, block: Block, defined: Defined, body: bytes) -> None:
+        try:
+            changed = self._definitions.define(defined.opcode, body)
+        except RecordDamaged as error:
+            self._notes.error(f"byte {_place(block, defined.start)}: {error}")
+            return
+        if changed is not None:
+            self._topics.pop(changed, None)
+
+    def _count(self, block: Block) -> None:
+        self.health.chunks += block.is_chunk
+        self.health.unchecked += block.is_chunk and not block.is_checked
+
+    def _tell(self, block: Block, content: Content, scanned: Scanned) -> None:
+        for start, end in scanned.refused:
+            where = " in the chunk there" if block.is_chunk else ""
+            self._notes.error(f"byte {_place(block, start)}: a message of {end - start} bytes{where} was skipped")
+        if scanned.end != len(content) and block.is_complete:
+            self._notes.error(f"byte {block.position}: the chunk there ends inside a record")
+
+
+def _place(block: Block, start: int) -> int:
+    """The byte of the file to name: a record's own, or that of the chunk that it is in."""
+    return block.position if block.is_chunk else block.position + start - HEADER.size
