@@ -205,14 +205,25 @@ class ByName : private JsonText {
 
   At text_cell(At at) {
     JsonString found = string(at);
-    std::string_view text = resolved(found, arrivals_.space);
-    bool is_plain = !found.has_escapes && !(found.classes & QUOTES);
-    if (is_plain && !(plan_.formula_safe && !text.empty() && is_formula(static_cast<uint8_t>(text[0])))) {
-      out_->put(text.data(), text.size());
-    } else {
+    if (found.has_escapes || found.is_bad) {
+      std::string_view text = resolved(found, arrivals_.space);
       put_cell(*out_, reinterpret_cast<const uint8_t*>(text.data()), text.size(), plan_.formula_safe);
+    } else {
+      plain_cell(found);
     }
     return found.behind();
+  }
+
+  // A text without quotes and line breaks: JSON has them as escapes only.
+  void plain_cell(const JsonString& text) {
+    char* to = out_->room(text.size() + 3);
+    bool quotes = text.classes & QUOTES;
+    if (quotes) *to++ = '"';
+    if (plan_.formula_safe && text.size() > 0 && is_formula(*text.begin)) *to++ = '\'';
+    std::memcpy(to, text.begin, text.size());
+    to += text.size();
+    if (quotes) *to++ = '"';
+    out_->wrote(to);
   }
 
   At time(At at) {

@@ -41,10 +41,10 @@ inline uint64_t no_digits(uint64_t text) {
   return (digits | (digits + 0x76 * ONES)) & HIGHEST;
 }
 
-// What CSV or JSON write in another way, or not always: quotes, commas, backslashes, control characters, not ASCII.
+// What ends the plain part of a string: quotes, backslashes, control characters.
 inline uint64_t not_plain(uint64_t text) {
-  uint64_t control = (text - 0x20 * ONES) & ~text;
-  return ((text | control) & HIGHEST) | equal_to(text, '"') | equal_to(text, '\\') | equal_to(text, ',');
+  uint64_t control = (text - 0x20 * ONES) & ~text & HIGHEST;
+  return control | equal_to(text, '"') | equal_to(text, '\\');
 }
 
 // Goes to the first byte of a kind, eight at a time as far as that goes.
@@ -55,6 +55,21 @@ const uint8_t* seek(const uint8_t* at, const uint8_t* end, Kind kind) {
     if (found != 0) return at + __builtin_ctzll(found) / 8;
   }
   return at;
+}
+
+// The same for what ends the plain part of a string; adds the classes of the bytes before.
+inline const uint8_t* seek_not_plain(const uint8_t* at, const uint8_t* end, uint8_t& classes) {
+  uint64_t high = 0, commas = 0, found = 0;
+  for (; end - at >= 8 && found == 0; at += 8) {
+    uint64_t text = load_word(at);
+    found = not_plain(text);
+    uint64_t before = (found & -found) - 1;  // all if nothing was found
+    high |= text & HIGHEST & before;
+    commas |= equal_to(text, ',') & before;
+  }
+  if (high != 0) classes |= BEYOND_ASCII;
+  if (commas != 0) classes |= QUOTES;
+  return found == 0 ? at : at - 8 + __builtin_ctzll(found) / 8;
 }
 
 inline bool is_digit(uint8_t byte) { return static_cast<uint8_t>(byte - '0') < 10; }

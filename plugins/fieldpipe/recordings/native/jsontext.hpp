@@ -68,12 +68,12 @@ class JsonText {
   JsonString string(At at) {
     if (peek(at) != '"') throw Undecodable{};
     JsonString found{at + 1, at + 1, 0, false, false};
-    found.end = seek(found.begin, end_, not_plain);
+    found.end = seek_not_plain(found.begin, end_, found.classes);
     while (peek(found.end) != '"') {
       uint8_t classes = CLASSES.of[*found.end];
       if (*found.end == '\\') {
         found.has_escapes = true;
-        found.end = escape(found.end + 1);
+        found.end = seek_not_plain(escape(found.end + 1), end_, found.classes);
       } else if (classes & ESCAPES) {
         throw Undecodable{};
       } else {

@@ -55,14 +55,14 @@ struct JsonObject {  // FIELDS
  private:
   static size_t hash(std::string_view name) {
     constexpr uint64_t FACTOR = 0x9E3779B97F4A7C15;
-    uint64_t mixed = name.size() * FACTOR;
+    uint64_t mixed = name.size();
     while (!name.empty()) {
       uint64_t word = 0;
       size_t size = name.size() < sizeof word ? name.size() : sizeof word;
       std::memcpy(&word, name.data(), size);
       name.remove_prefix(size);
-      mixed = (mixed ^ word) * FACTOR;
-      mixed ^= mixed >> 32;
+      unsigned __int128 product = static_cast<unsigned __int128>((mixed ^ word) + FACTOR) * FACTOR;
+      mixed = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
     }
     return mixed;
   }
