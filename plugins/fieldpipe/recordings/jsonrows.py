@@ -47,7 +47,6 @@ class JsonDecoder:
     def __init__(self, plan: Plan, *, formula_safe: bool = False) -> None:
         self.plan = plan
         self.formula_safe = formula_safe
-        self.columns = plan.columns
         self.escaped = 0
         self.has_more = False
         self.binary = b""
@@ -62,10 +61,6 @@ class JsonDecoder:
         rows = _rows(self._read(message))
         self.escaped += not is_valid
         return rows
-
-    def cells(self, payload: bytes) -> list[str]:
-        """The first row."""
-        return self.rows(payload)[0]
 
     def _whole(self, value: Any) -> Cells:
         return [_written(_json(value))]

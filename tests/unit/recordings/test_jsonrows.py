@@ -11,7 +11,9 @@ from fieldpipe.recordings.executor import MAX_ROW, DecodeError, Why
 from fieldpipe.recordings.jsonplan import compile_json
 from fieldpipe.recordings.jsonrows import JsonDecoder
 from fieldpipe.recordings.plan import MAX_COLUMNS, Shape
+from tests.builders import Channel, mcap, sent
 from tests.unit.recordings import agreement
+from tests.unit.recordings.conftest import Convert
 
 POINT = {"properties": {"x": {}, "y": {}}}
 TIME = {"properties": {"sec": {}, "nsec": {}}}
@@ -365,6 +367,24 @@ def test_what_is_no_base64_is_refused(data: str) -> None:
     known = decoder(Shape(binary="data"), data={"type": "string"})
 
     assert is_refused(known, f'{{"data": {data}}}'.encode("latin-1"))
+
+
+def test_a_picture_in_json_becomes_a_file(convert: Convert) -> None:
+    data = {"type": "string", "contentEncoding": "base64"}
+    schema = json.dumps({"properties": {"timestamp": TIME, "data": data, "format": {"type": "string"}}})
+    channel = Channel("/camera", "json", "foxglove.CompressedImage", "jsonschema", schema)
+    message = {
+        "timestamp": {"sec": 1, "nsec": 2},
+        "data": b64encode(b"\xff\xd8\xff picture").decode(),
+        "format": "jpeg",
+    }
+
+    files = convert(mcap(sent(channel, message))).files
+
+    (header, line) = files["camera.csv"].decode().splitlines()
+    cells = dict(zip(header.split(","), line.split(","), strict=True))
+    assert (cells["timestamp"], cells["format"], cells["bytes"]) == ("1000000002", "jpeg", "11")
+    assert files[cells["file"]] == b"\xff\xd8\xff picture"
 
 
 # what is refused
