@@ -33,6 +33,8 @@ struct Member {  // a FIELD
   uint32_t name_size;
 };
 
+constexpr size_t SHORT_NAME = 32;  // bytes that may be read wherever a name starts
+
 struct Message {  // FIELDS
   std::vector<Member> members;
   uint32_t slots;  // one for each member, then one for each oneof
@@ -81,6 +83,7 @@ class Messages {
     uint32_t count = static_cast<uint32_t>(message.members.size());
     message.slots = count + oneofs;
     for (Member& member : message.members) member.oneof += member.oneof > 0 ? count - 1 : 0;
+    message.names.append(SHORT_NAME, ' ');
     message.index();
     return &message;
   }
@@ -96,7 +99,7 @@ class Messages {
     made.number = field.number;
     made.accepts = accepts(field);
     made.name = static_cast<uint32_t>(names.size());
-    names.append(names.empty() ? "\"" : ",\"").append(plan_.text(field), field.size).append("\":");
+    names.append(names.empty() ? "\"\"" : ",\"\"").append(plan_.text(field), field.size).append("\"\":");  // quotes as in a cell
     made.name_size = static_cast<uint32_t>(names.size()) - made.name;
     const Instruction* body = field.body > 0 ? &field + 1 : nullptr;
     made.rows = body != nullptr && body->op == Op::ROWS;

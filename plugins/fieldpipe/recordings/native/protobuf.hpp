@@ -32,8 +32,15 @@ struct Slot {
 
 // What runs keep between messages.
 struct Finds {
-  std::vector<Slot> slots;  // of the message that is being written, and of those around it
+  std::vector<Slot> slots;  // those in use: of the message that is being written, and of the ones around it
+  size_t used = 0;
   std::vector<Piece> pieces;
+
+  size_t open(size_t count) {
+    if (used + count > slots.size()) slots.resize(2 * (used + count));
+    std::fill_n(slots.begin() + static_cast<ptrdiff_t>(used), count, Slot{});
+    return (used += count) - count;
+  }
 };
 
 class ByNumber {
@@ -43,7 +50,7 @@ class ByNumber {
 
   // Appends the cells, each behind a comma. Throws Undecodable.
   void run() {
-    finds_.slots.clear();
+    finds_.used = 0;
     finds_.pieces.assign(1, Piece{});
     fields(plan_.messages->root(), payload_, 0, [&](const Member& member, const Slot& slot) { cell(member, slot, 0); });
   }
@@ -56,14 +63,13 @@ class ByNumber {
   // Finds the fields of a message and calls `each(member, slot)` in the plan's order.
   template <class Each>
   void fields(const Message& message, Piece piece, uint32_t depth, Each each) {
-    size_t base = finds_.slots.size();
-    finds_.slots.resize(base + message.slots);
+    size_t base = finds_.open(message.slots);
     each_piece(piece, [&](const uint8_t* begin, const uint8_t* end) { find(message, finds_.slots.data() + base, begin, end, depth); });
     for (size_t at = 0; at < message.members.size(); ++at) {
       Slot slot = finds_.slots[base + at];  // a copy: what is called makes the vector grow
       each(message.members[at], slot);
     }
-    finds_.slots.resize(base);
+    finds_.used = base;
   }
 
   // cells of the top level
@@ -99,7 +105,7 @@ class ByNumber {
     size_t begin = out_->size();
     out_->put(' ');
     write();
-    close_json_cell(*out_, begin);
+    close_doubled_cell(*out_, begin);
   }
 
   void commas(uint32_t count) {
@@ -142,7 +148,7 @@ class ByNumber {
   void object(const Message& message, Piece piece, uint32_t depth) {
     out_->put('{');
     fields(message, piece, depth, [&](const Member& member, const Slot& slot) {
-      out_->put(message.names.data() + member.name, member.name_size);
+      name(message.names.data() + member.name, member.name_size);
       if (member.repeated) return list(member, slot, depth);
       if (member.optional && slot.begin == nullptr) return out_->put("null", 4);
       json(member, slot, depth);
@@ -150,16 +156,23 @@ class ByNumber {
     out_->put('}');
   }
 
+  void name(const char* from, size_t size) {
+    char* to = out_->room(size + SHORT_NAME);
+    std::memcpy(to, from, SHORT_NAME);  // of a size that the compiler knows: no call
+    if (size > SHORT_NAME) std::memcpy(to + SHORT_NAME, from + SHORT_NAME, size - SHORT_NAME);
+    out_->wrote(to + size);
+  }
+
   void json(const Member& member, const Slot& slot, uint32_t depth) {
     switch (member.held) {
       case Held::NUMBER: return number<true>(member, slot.bits);
       case Held::TIME: return time(piece(slot), depth + 1);
-      case Held::TEXT: workspace_.escaped += put_json(*out_, slot.begin, size(slot)); break;
+      case Held::TEXT: workspace_.escaped += put_json<true>(*out_, slot.begin, size(slot)); break;
       case Held::MESSAGE: return object(*member.message, piece(slot), depth + 1);
       case Held::BASE64:
-        out_->put('"');
+        out_->put("\"\"", 2);
         put_base64(*out_, slot.begin, size(slot));
-        return out_->put('"');
+        return out_->put("\"\"", 2);
       default: return bytes(slot);
     }
   }
@@ -200,10 +213,9 @@ class ByNumber {
   template <bool JSON, class Float>
   static char* write_real(char* to, Float value) {
     bool quotes = JSON && !std::isfinite(value);
-    if (quotes) *to++ = '"';
+    if (quotes) to = write_quote<true>(to);
     to = write_float(to, value);
-    if (quotes) *to++ = '"';
-    return to;
+    return quotes ? write_quote<true>(to) : to;
   }
 
   // A JSON list of their numbers.
@@ -280,18 +292,24 @@ class ByNumber {
       while (at < end) {
         uint32_t tag = short_varint(at, end);
         Slot element{};
-        take(element, tag, at, end, 0);
-        if (member.held == Held::NUMBER && (tag & 7) == LENGTH) {
-          packed(member, element, each);
+        element.begin = at;
+        if (member.held != Held::NUMBER) {
+          Piece content = content_at(tag, at, end, 0);
+          element.begin = content.begin;
+          element.end = content.end;
+        } else if ((tag & 7) != LENGTH) {
+          element.bits = number_at(tag, at, end);
         } else {
-          each(element);
+          packed(member, content_at(tag, at, end, 0), each);
+          continue;
         }
+        each(element);
       }
     });
   }
 
   template <class Each>
-  static void packed(const Member& member, const Slot& numbers, Each each) {
+  static void packed(const Member& member, Piece numbers, Each each) {
     const uint8_t* at = numbers.begin;
     const uint8_t* end = numbers.end;
     Slot element{};
@@ -326,12 +344,17 @@ class ByNumber {
       if (member->repeated) {
         skip(tag, at, end, depth);
         add(slot, start, at, member == before);
-      } else if (member->held == Held::MESSAGE || member->held == Held::TIME) {
-        Slot found;
-        take(found, tag, at, end, depth);
-        add(slot, found.begin, found.end, false);
+      } else if (member->held == Held::NUMBER) {
+        slot.begin = at;
+        slot.bits = number_at(tag, at, end);
       } else {
-        take(slot, tag, at, end, depth);
+        Piece content = content_at(tag, at, end, depth);
+        if (slot.begin == nullptr || !(member->held == Held::MESSAGE || member->held == Held::TIME)) {
+          slot.begin = content.begin;
+          slot.end = content.end;
+        } else {
+          add(slot, content.begin, content.end, false);
+        }
       }
       before = member;
     }
@@ -362,29 +385,35 @@ class ByNumber {
 
   // the wire format
 
-  // What stands behind a tag: the bits of a number, the bounds of other content.
-  static void take(Slot& slot, uint32_t tag, const uint8_t*& at, const uint8_t* end, uint32_t depth) {
-    slot.begin = at;
+  // The bits of a number that stands behind this tag.
+  static uint64_t number_at(uint32_t tag, const uint8_t*& at, const uint8_t* end) {
     switch (tag & 7) {
-      case VARINT: slot.bits = varint(at, end); break;
-      case FIXED64: slot.bits = fixed<uint64_t>(at, end); break;
-      case FIXED32: slot.bits = fixed<uint32_t>(at, end); break;
-      case LENGTH: {
-        uint32_t size = short_varint(at, end);
-        if (size > static_cast<size_t>(end - at)) throw Undecodable{};
-        slot.begin = at;
-        slot.end = at += size;
-        break;
-      }
-      case GROUP: slot.end = group(tag, at, end, depth + 1); break;
+      case VARINT: return varint(at, end);
+      case FIXED64: return fixed<uint64_t>(at, end);
+      case FIXED32: return fixed<uint32_t>(at, end);
       default: throw Undecodable{};
     }
   }
 
+  // What stands behind the tag of anything else.
+  static Piece content_at(uint32_t tag, const uint8_t*& at, const uint8_t* end, uint32_t depth) {
+    if ((tag & 7) == GROUP) {
+      const uint8_t* begin = at;
+      return {begin, group(tag, at, end, depth + 1), 0};
+    }
+    uint32_t size = short_varint(at, end);
+    if (size > static_cast<size_t>(end - at)) throw Undecodable{};
+    at += size;
+    return {at - size, at, 0};
+  }
+
   static void skip(uint32_t tag, const uint8_t*& at, const uint8_t* end, uint32_t depth) {
     if (tag >> 3 == 0) throw Undecodable{};
-    Slot skipped;
-    take(skipped, tag, at, end, depth);
+    if ((tag & 7) == LENGTH || (tag & 7) == GROUP) {
+      content_at(tag, at, end, depth);
+    } else {
+      number_at(tag, at, end);
+    }
   }
 
   // Moves behind a group; returns where its content ends.

@@ -200,25 +200,37 @@ inline char* json_byte(char* to, uint8_t byte) {
   }
 }
 
+// A quote of JSON; in a cell that stands in quotes itself there are two.
+template <bool DOUBLED>
+char* write_quote(char* to) {
+  *to++ = '"';
+  if (DOUBLED) *to++ = '"';
+  return to;
+}
+
 // Appends a text as a JSON string; bytes that are not UTF-8 become \\xNN. Returns whether there were any.
-inline bool put_json(Buffer& out, const uint8_t* text, size_t size) {
+template <bool DOUBLED = false>
+bool put_json(Buffer& out, const uint8_t* text, size_t size) {
   uint8_t found = classes_of(text, size);
   bool bad_bytes = (found & BEYOND_ASCII) && !is_utf8(text, size);
-  char* to = out.room(((found & ESCAPES) || bad_bytes ? 6 : 1) * size + 2);
-  *to++ = '"';
+  char* to = out.room(((found & ESCAPES) || bad_bytes ? 6 : 1) * size + 4);
+  to = write_quote<DOUBLED>(to);
   if ((found & ESCAPES) == 0 && !bad_bytes) {
     std::memcpy(to, text, size);
     to += size;
   } else {
     each_byte(
-        text, size, [&](uint8_t byte) { to = json_byte(to, byte); },
+        text, size,
+        [&](uint8_t byte) {
+          to = json_byte(to, byte);
+          if (DOUBLED && byte == '"') *to++ = '"';
+        },
         [&](uint8_t byte) {
           std::memcpy(to, "\\\\x", 3);
           to = hex(to + 3, byte);
         });
   }
-  *to++ = '"';
-  out.wrote(to);
+  out.wrote(write_quote<DOUBLED>(to));
   return bad_bytes;
 }
 
@@ -246,6 +258,19 @@ inline void close_json_cell(Buffer& out, size_t begin) {
       --quotes;
     }
   }
+}
+
+// The same of JSON whose quotes are doubled already.
+inline void close_doubled_cell(Buffer& out, size_t begin) {
+  char* text = out.data() + begin + 1;
+  size_t size = out.size() - begin - 1;
+  if (std::memchr(text, ',', size) == nullptr && std::memchr(text, '"', size) == nullptr) {
+    std::memmove(text - 1, text, size);
+    out.cut(begin + size);
+    return;
+  }
+  text[-1] = '"';
+  out.put('"');
 }
 
 // Appends bytes in base64 (RFC 4648, section 4), without quotes.
