@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int32, c_uint32, c_uint64, c_void_p
@@ -17,7 +18,6 @@ from typing import NamedTuple
 
 from fieldpipe.recordings.executor import (
     FOREVER,
-    INTERVALS,
     TEXT_LIMIT,
     Content,
     Converted,
@@ -33,6 +33,7 @@ from fieldpipe.recordings.executor import (
 from fieldpipe.recordings.plan import Form, Instruction, Op, Plan, Wire
 from fieldpipe.recordings.typetree import Kind
 
+_INTERVALS = 256
 _ANY = 2**64 - 1  # a count or bound that is not given
 _SKIP, _ASK = -1, -2
 _NONE = len(Kind)  # a kind that is not given
@@ -57,7 +58,8 @@ class _Tally(Structure):
     _fields_ = (
         ("channel", c_uint64),
         *((name, c_uint64) for name in ("messages", "size", "first", "last", "least", "most", "backwards")),
-        ("intervals", c_uint64 * INTERVALS),
+        *((name, c_uint64) for name in ("shortest", "longest")),
+        ("intervals", c_uint64 * _INTERVALS),
     )
 
 
@@ -282,6 +284,7 @@ def _flat(instruction: Instruction, texts: bytearray) -> Iterator[NativeInstruct
 
 
 def _tally(native: _Tally) -> Tally:
+    used = native.intervals[native.shortest : native.longest + 1]
     return Tally(
         messages=native.messages,
         size=native.size,
@@ -290,7 +293,7 @@ def _tally(native: _Tally) -> Tally:
         least=native.least,
         most=native.most,
         backwards=native.backwards,
-        intervals=list(native.intervals),
+        intervals=Counter({index: count for index, count in enumerate(used, native.shortest) if count}),
     )
 
 

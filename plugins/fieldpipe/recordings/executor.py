@@ -6,6 +6,7 @@ it without decoding anything (definitions, times); `convert` makes rows. Threads
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -18,7 +19,6 @@ from fieldpipe.recordings.plan import Plan
 Content = bytes | mmap
 MAX_ROW = 64 * 1024 * 1024  # bytes of text; a message that would make more is not decoded
 TEXT_LIMIT = 16 * 1024 * 1024  # bytes of text after which `convert` stops and tells where
-INTERVALS = 256  # buckets
 FOREVER = 2**64 - 1
 
 
@@ -105,7 +105,7 @@ class Defined(NamedTuple):
 class Tally:
     """The times of one channel's messages in a block (nanoseconds, log time), in the order of the block.
 
-    `intervals[i]` counts steps forward of a length whose bucket is i (see `bucket`); steps back are `backwards`.
+    `intervals` counts steps forward by the bucket of their length (see `bucket`); steps back are `backwards`.
     """
 
     messages: int = 0
@@ -115,7 +115,7 @@ class Tally:
     least: int = FOREVER
     most: int = 0
     backwards: int = 0
-    intervals: list[int] = field(default_factory=lambda: [0] * INTERVALS)
+    intervals: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)

@@ -5,12 +5,12 @@ Nothing is decoded for that. The same facts stand in every manifest.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate
-from operator import add
 from typing import Any
 
-from fieldpipe.recordings.executor import FOREVER, INTERVALS, Tally, bucket, bucket_start
+from fieldpipe.recordings.executor import FOREVER, Tally, bucket, bucket_start
 from fieldpipe.recordings.records import Topic
 
 GAP = 5  # times the usual interval: a longer step is a gap
@@ -28,7 +28,7 @@ class TopicHealth:
     first: int = FOREVER
     last: int = 0
     backwards: int = 0
-    intervals: list[int] = field(default_factory=lambda: [0] * INTERVALS)
+    intervals: Counter[int] = field(default_factory=Counter)  # by bucket
     _last_of: dict[int, int] = field(default_factory=dict)  # by channel: publishers of one topic keep their own pace
 
     def add(self, channel: int, tally: Tally) -> None:
@@ -44,7 +44,7 @@ class TopicHealth:
         self.first = min(self.first, tally.least)
         self.last = max(self.last, tally.most)
         self.backwards += tally.backwards
-        self.intervals = list(map(add, self.intervals, tally.intervals))
+        self.intervals += tally.intervals
 
     def described(self) -> dict[str, Any]:
         """For the manifest."""
@@ -67,12 +67,14 @@ class TopicHealth:
 
     def _gaps(self) -> tuple[int, float]:
         """How many steps are much longer than usual, and the longest in seconds (up to a quarter less than it was)."""
-        steps = sum(self.intervals)
+        steps = self.intervals.total()
         if steps < FEWEST_STEPS:
             return 0, 0.0
-        usual = next(index for index, passed in enumerate(accumulate(self.intervals)) if passed >= USUAL * steps)
+        buckets = sorted(self.intervals)
+        passed = accumulate(self.intervals[index] for index in buckets)
+        usual = next(index for index, count in zip(buckets, passed, strict=True) if count >= USUAL * steps)
         limit = GAP * bucket_start(usual + 1)
-        long = [index for index, count in enumerate(self.intervals) if count and bucket_start(index) > limit]
+        long = [index for index in buckets if bucket_start(index) > limit]
         return sum(self.intervals[index] for index in long), round(bucket_start(long[-1]) / SECOND, 3) if long else 0.0
 
 

@@ -61,6 +61,7 @@ size_t bucket(uint64_t interval) {
 
 struct Tally {
   uint64_t channel, messages, size, first, last, least, most, backwards;
+  uint64_t shortest, longest;      // buckets: all others are 0
   uint64_t intervals[INTERVALS];
 };
 
@@ -91,6 +92,7 @@ struct Scan {
       tallies.push_back(Tally{});
       tallies.back().channel = channel;
       tallies.back().least = ~uint64_t{0};
+      tallies.back().shortest = INTERVALS;
     }
     return tallies[static_cast<size_t>(index[channel])];
   }
@@ -103,7 +105,10 @@ struct Scan {
     } else if (time < seen.last) {
       ++seen.backwards;
     } else {
-      ++seen.intervals[bucket(time - seen.last)];
+      size_t found = bucket(time - seen.last);
+      ++seen.intervals[found];
+      if (found < seen.shortest) seen.shortest = found;
+      if (found > seen.longest) seen.longest = found;
     }
     ++seen.messages;
     seen.size += length - FIXED;

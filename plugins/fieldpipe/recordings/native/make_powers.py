@@ -9,9 +9,9 @@ SMALLEST, LARGEST = -342, 324
 def power(exponent: int) -> int:
     """10**exponent as a whole number of 128 bits, rounded up; what it is to be multiplied with is a power of two."""
     if exponent < 0:
-        divisor = 10**-exponent
+        divisor: int = 10**-exponent
         return -(-(1 << (127 + divisor.bit_length())) // divisor)  # no power of ten but 1 is one of two
-    value = 10**exponent
+    value: int = 10**exponent
     bits = value.bit_length()
     return value << (128 - bits) if bits <= 128 else -(-value >> (bits - 128))
 
