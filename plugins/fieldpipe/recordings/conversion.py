@@ -45,7 +45,7 @@ class Writer:
 
     def remark(self, remark: Remark) -> None:
         """See Consumer."""
-        (self._notes.error if remark.is_error else self._notes.warn)(remark.text)
+        self._notes.remark(remark.text, is_error=remark.is_error)
 
     def damaged(self, block: Block, reason: str) -> None:
         """See Consumer."""
@@ -66,8 +66,7 @@ class Writer:
             tables[left.channel].take(left.why, message(content, left))
 
     def _route(self, part: Part) -> Segment | None:
-        wanted = {channel: topic for channel, topic in part.topics.items() if self._options.wants(topic.name)}
-        tables = {channel: self._tables.declare(topic) for channel, topic in wanted.items()}
+        tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}
         for channel, table in tables.items():
             table.seen(part.tallies[channel])
         if any(self._routes.tables.get(channel) is not table for channel, table in tables.items()):

@@ -104,14 +104,14 @@ def manifest(conversion: Conversion, source: Source) -> dict[str, Any]:
 
 def _convert(container: Container, spool: Spool, notes: Notes, options: Options) -> tuple[list[Output], Health]:
     runner = executor()
-    survey = Survey(container, runner, notes)
+    survey = Survey(container, runner, notes, options.wants)
     tables = Tables(spool, options, runner)
-    tables.expect(len({topic for topic in survey.topics() if options.wants(topic.name)}))
+    tables.expect(len({*survey.topics()}))
     writer = Writer(survey, tables, options, notes)
     with Crew(options.workers or (available() if container.size > SMALL else 1)) as crew:
         Pipeline(runner, crew, writer).run(container.blocks(writer.can_skip))
     survey.health.skipped = container.chunks_skipped
     for topic in survey.topics():
-        if options.wants(topic.name):
-            tables.declare(topic)
+        tables.declare(topic)
+        survey.health.topic(topic)
     return tables.finish(notes), survey.health

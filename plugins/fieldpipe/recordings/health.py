@@ -93,6 +93,11 @@ class Health:
         """Of one topic; a new one has no messages."""
         return self.topics.setdefault(topic, TopicHealth())
 
+    @property
+    def messages(self) -> int:
+        """Of all topics."""
+        return sum(topic.messages for topic in self.topics.values())
+
     def described(self) -> dict[str, Any]:
         """For the manifest, apart from the topics."""
         times = [topic for topic in self.topics.values() if topic.messages]
@@ -102,7 +107,7 @@ class Health:
             "chunks_without_crc": self.unchecked,
             "chunks_damaged": self.damaged,
             "chunks_skipped": self.skipped,
-            "messages": sum(topic.messages for topic in times),
+            "messages": self.messages,
             "first_log_time": min((topic.first for topic in times), default=None),
             "last_log_time": max((topic.last for topic in times), default=None),
         }

@@ -30,3 +30,8 @@ class Names:
             self._taken.add(name.casefold())
             self._names[topic] = name
         return self._names[topic]
+
+
+def printable(text: str) -> str:
+    """A text of a recording as it may go to a terminal, which takes some characters for commands."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)

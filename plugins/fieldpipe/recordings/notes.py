@@ -21,6 +21,10 @@ class Notes:
         """Something could not be converted."""
         self._add(self._errors, text)
 
+    def remark(self, text: str, *, is_error: bool) -> None:
+        """One of both."""
+        self._add(self._errors if is_error else self._warnings, text)
+
     @property
     def warnings(self) -> list[str]:
         """In the order in which they came up."""

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fieldpipe.errors import PermanentError
 from fieldpipe.handover import MANIFEST, utc_text
+from fieldpipe.recordings.check import Checkup, check
+from fieldpipe.recordings.container import Container, NotMcap, Remark
 from fieldpipe.recordings.convert import Source, convert_from
-from fieldpipe.recordings.crew import Crew, Task
+from fieldpipe.recordings.executors import executor
 from fieldpipe.recordings.locations import FolderTarget, ObjectPlace, Target, parse
+from fieldpipe.recordings.moments import ALL, Window
+from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.options import DEFAULT, Options
+from fieldpipe.recordings.places import Connect, open_location
 from fieldpipe.recordings.publish import publish
-from fieldpipe.recordings.reader import LocalReader, Reader
+from fieldpipe.recordings.reader import Reader
 from fieldpipe.recordings.workspace import sweep, workspace
 
-if TYPE_CHECKING:  # what knows the store is imported when a place is in it: the SDK takes longer than a small recording
-    from fieldpipe.store import ObjectStore
-
-Connect = Callable[[], "ObjectStore"]
-"""Connects to the store when one of the places is in it."""
+Watch = Callable[[Reader], AbstractContextManager[Reader]]
+"""Looks over the shoulder of whoever reads."""
 
 UPLOADS = 8  # at a time
-HASHED_AT_ONCE = 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,76 +40,61 @@ class Result:
     was_there: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A recording that can be read. What it is called may take as long to find out as its bytes take to read."""
-
-    reader: Reader
-    source: Task[Source]
-    modified: datetime
-
-
-def convert_location(source: str, target: str, connect: Connect, options: Options = DEFAULT) -> Result:
+def convert_location(
+    source: str,
+    target: str,
+    connect: Connect,
+    options: Options = DEFAULT,
+    *,
+    window: Window = ALL,
+    watch: Watch = nullcontext,
+) -> Result:
     """Convert SOURCE (a path or `s3://bucket/key`) into TARGET (a folder, or `s3://bucket/prefix`).
 
-    Raises PermanentError when there is no such recording, it cannot be converted, or TARGET holds other results.
+    `window` goes before that of `options`. Raises PermanentError when there is no such recording, it cannot be
+    converted, or TARGET holds other results.
     """
     with ExitStack() as stack:
-        opened = stack.enter_context(open_location(source, connect, options))
+        opened = stack.enter_context(open_location(source, connect, workers=options.workers))
         place = _target(parse(target), connect, stack)
+        folder = _workspace(place, stack)
+        if window != ALL:
+            options = window.of(options, _first_time(opened.reader, folder) if window.needs_start else 0)
         if existing := place.read(MANIFEST):
             found = _same(existing, opened.source.result(), options, place)
             return Result(place.where(MANIFEST), found, was_there=True)
-        folder = _workspace(place, stack)
-        conversion = convert_from(opened.reader, folder, processed_at=utc_text(opened.modified), options=options)
+        reader = stack.enter_context(watch(opened.reader))
+        conversion = convert_from(reader, folder, processed_at=utc_text(opened.modified), options=options)
         made, _ = publish(conversion, opened.source.result(), place)
         return Result(place.where(MANIFEST), made, was_there=False)
 
 
-@contextmanager
-def open_location(source: str, connect: Connect, options: Options = DEFAULT) -> Iterator[Opened]:
-    """Open SOURCE for reading. Raises PermanentError when there is no such recording."""
-    place = parse(source)
-    with ExitStack() as stack:
-        if isinstance(place, Path):
-            yield _open_file(place, options, stack)
-        else:
-            yield _open_object(place, connect, stack)
+def check_location(source: str, connect: Connect, *, workers: int | None = None, watch: Watch = nullcontext) -> Checkup:
+    """The health of SOURCE. Raises PermanentError when there is no such recording."""
+    with open_location(source, connect, workers=1) as opened, watch(opened.reader) as reader:
+        return check(reader, workers)
 
 
-def _open_file(path: Path, options: Options, stack: ExitStack) -> Opened:
-    reader = stack.enter_context(LocalReader(path))
-    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    beside = stack.enter_context(Crew(1 if options.workers == 1 else 2))
-    is_over = Event()
-    stack.callback(is_over.set)
-    return Opened(reader, beside.submit(lambda: _hashed(path, reader, modified, is_over)), modified)
-
-
-def _hashed(path: Path, reader: Reader, modified: datetime, is_over: Event) -> Source:
-    digest = hashlib.sha256()
-    for start in range(0, reader.size, HASHED_AT_ONCE):
-        if is_over.is_set():
-            break
-        digest.update(reader.read(start, HASHED_AT_ONCE))
-    return Source("", path.name, digest.hexdigest(), reader.size, modified)
-
-
-def _open_object(place: ObjectPlace, connect: Connect, stack: ExitStack) -> Opened:
-    from fieldpipe.recordings.objectreader import opened, source_of
-
-    store = connect()
-    etag = store.stat(place.bucket, place.key).etag
-    folder = stack.enter_context(workspace())
-    reader, found = stack.enter_context(opened(store, place.bucket, place.key, folder, etag=etag))
-    source = source_of(found)
-    return Opened(reader, Crew(1).submit(lambda: source), source.modified)
+def _first_time(reader: Reader, folder: Path) -> int:
+    """The log time at which a recording starts; of one without statistics, that of the first messages in it."""
+    try:
+        container = Container(reader, folder, Notes())
+    except NotMcap:
+        return 0
+    if container.summary.first_time is not None:
+        return container.summary.first_time
+    for block in container.blocks():
+        if not isinstance(block, Remark):
+            content = block.load()
+            if tallies := executor().scan(content, 0, len(content)).tallies:
+                return min(tally.least for tally in tallies.values())
+    return 0
 
 
 def _target(place: Path | ObjectPlace, connect: Connect, stack: ExitStack) -> Target:
     if isinstance(place, Path):
         return FolderTarget(place)
-    from fieldpipe.recordings.buckettarget import BucketTarget
+    from fieldpipe.recordings.buckettarget import BucketTarget  # see places.py
 
     uploads = stack.enter_context(ThreadPoolExecutor(UPLOADS))
     return BucketTarget(connect(), place.bucket, place.key.rstrip("/") + "/", uploads)

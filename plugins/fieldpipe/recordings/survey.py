@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from fieldpipe.recordings.container import Block, Container
@@ -24,13 +24,16 @@ class Part:
 
 
 class Survey:
-    """Takes in blocks in file order."""
+    """Takes in blocks in file order. Topics that are not wanted are left out of everything."""
 
-    def __init__(self, container: Container, executor: Executor, notes: Notes) -> None:
+    def __init__(
+        self, container: Container, executor: Executor, notes: Notes, wants: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self.health = Health(container.is_finished)
         self._definitions = Definitions(container.summary.schemas, container.summary.channels)
         self._executor = executor
         self._notes = notes
+        self._wants = wants
         self._declared = frozenset(self._definitions.channels())
         self._topics: dict[int, Topic] = {}
 
@@ -40,7 +43,8 @@ class Survey:
 
     def topics(self) -> list[Topic]:
         """Every topic that the file has declared so far, with or without messages, by channel."""
-        return [self.topic(channel) for channel in self._definitions.channels()]
+        topics = map(self.topic, self._definitions.channels())
+        return [topic for topic in topics if self._wants(topic.name)]
 
     def topic(self, channel: int) -> Topic:
         """What a channel stands for now."""
@@ -71,7 +75,7 @@ class Survey:
     def _part(self, content: Content, start: int, end: int, tallies: Mapping[int, Tally] | None = None) -> Part:
         if tallies is None:
             tallies = self._executor.scan(content, start, end).tallies
-        topics = {channel: self.topic(channel) for channel in tallies}
+        topics = {channel: self.topic(channel) for channel in tallies if self._wants(self.topic(channel).name)}
         for channel, topic in topics.items():
             self.health.topic(topic).add(channel, tallies[channel])
         return Part(start, end, topics, tallies)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fieldpipe.recordings.options import DEFAULT, Options
 from fieldpipe.recordings.single import convert_location
 from fieldpipe.store import ObjectStore
 
@@ -30,12 +31,12 @@ class Convert:
         self._folder = folder
         self._number = 0
 
-    def __call__(self, content: bytes) -> Converted:
+    def __call__(self, content: bytes, options: Options = DEFAULT) -> Converted:
         self._number += 1
         source = self._folder / f"recording{self._number}.mcap"
         source.write_bytes(content)
         target = self._folder / f"results{self._number}"
-        convert_location(str(source), str(target), _no_store)
+        convert_location(str(source), str(target), _no_store, options)
         files = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
         return Converted(files, json.loads(files.pop("manifest.json")))
 
