@@ -6,12 +6,19 @@ Anything else is remembered as Unsupported, and matters only where a message use
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from fieldpipe.recordings.idltokens import Word, words
+from fieldpipe.recordings.idltokens import is_name, words
+from fieldpipe.recordings.idltree import (
+    Constant,
+    Declaration,
+    Declared,
+    Expression,
+    Named,
+    SequenceOf,
+    StructOf,
+    TypeSpec,
+    Unsupported,
+)
 from fieldpipe.recordings.typetree import MAX_DEPTH, Kind, SchemaError
-
-Expression = tuple[str, ...]
 
 _KINDS = {
     "boolean": Kind.BOOL,
@@ -41,71 +48,21 @@ _UNSUPPORTED_TYPES = ("wchar", "long double", "any", "fixed", "map", "Object", "
 _UNSUPPORTED_DECLARATIONS = ("union", "bitmask", "bitset", "native", "interface", "valuetype", "exception")
 
 
-@dataclass(frozen=True, slots=True)
-class Unsupported:
-    """Something of IDL that we do not read."""
-
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A type by its name, as it was written."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class SequenceOf:
-    """A sequence; its bound is an expression, empty if there is none."""
-
-    element: TypeSpec
-    bound: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A field or typedef: its type, the lengths of its array, and the modules that names in both are looked up in."""
-
-    type: TypeSpec
-    lengths: tuple[Expression, ...]
-    scope: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StructOf:
-    """A struct: the one whose fields come first, if there is one, and its own fields by name."""
-
-    base: Declared | None
-    fields: tuple[tuple[str, Declared], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A constant that was not evaluated yet."""
-
-    value: Expression
-    scope: tuple[str, ...]
-
-
-TypeSpec = Kind | Named | SequenceOf | Unsupported
-Declaration = StructOf | Declared | Constant | Kind | Unsupported  # a Kind: an enum
-
-
 def declarations(text: str, *, heed_annotations: bool = True) -> dict[str, Declaration]:
     """Everything that a text declares, by full name (`package::msg::Type`). Raises SchemaError.
 
     `heed_annotations`: whether `@optional` and `@mutable` change the layout of payloads, which is not supported.
     """
-    parser = _Parser(words(text), heed_annotations)
+    parser = _Parser(text, heed_annotations)
     parser.definitions((), "")
     return parser.found
 
 
 class _Parser:
-    def __init__(self, found: list[Word], heed_annotations: bool) -> None:
+    def __init__(self, text: str, heed_annotations: bool) -> None:
         self.found: dict[str, Declaration] = {}
-        self._words = [*found, Word("", found[-1].line if found else 1)]
+        self._text = text
+        self._words, self._starts = words(text)
         self._at = 0
         self._heed_annotations = heed_annotations
 
@@ -234,13 +191,13 @@ class _Parser:
             word = self._next()
             depth += (word == opening) - (word == closing)
         self._at += 1
-        return tuple(word.text for word in self._words[start : self._at - 1])
+        return tuple(self._words[start : self._at - 1])
 
     def _declare(self, scope: tuple[str, ...], name: str, declaration: Declaration) -> None:
         self.found["::".join((*scope, name))] = declaration
 
     def _peek(self) -> str:
-        return self._words[self._at].text
+        return self._words[self._at]
 
     def _next(self) -> str:
         word = self._peek()
@@ -257,7 +214,7 @@ class _Parser:
 
     def _name(self) -> str:
         name = self._next()
-        if not self._words[self._at - 1].is_name:
+        if not is_name(name):
             raise self._unexpected("a name")
         return name
 
@@ -267,6 +224,7 @@ class _Parser:
 
     def _unexpected(self, wanted: str, *, here: bool = False) -> SchemaError:
         """About the word that was read last, or the one that is next (`here`)."""
-        word = self._words[self._at - (not here)]
-        found = repr(word.text[:100]) if word.text else "the end"
-        return SchemaError(f"line {word.line} of the IDL has {found} instead of {wanted}")
+        at = self._at - (not here)
+        found = repr(self._words[at][:100]) if self._words[at] else "the end"
+        line = self._text.count("\n", 0, self._starts[at]) + 1
+        return SchemaError(f"line {line} of the IDL has {found} instead of {wanted}")

@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable
-from typing import NamedTuple
 
 from fieldpipe.recordings.typetree import MAX_DEPTH, SchemaError
 
 _LEAST, _MOST = -(2**63), 2**64 - 1  # of constants
+# What is never closed goes to the end, of the text or of the line: no text is looked through twice.
 _WORDS = re.compile(
-    r"""(?P<space>\s+ | //[^\n]* | /\*.*?\*/ | ^[ \t]*\#[^\n]*)  # the last one: #include and its like
-      | (?P<word>L?"(?:[^"\\\n]|\\.)*" | L?'(?:[^'\\\n]|\\.[^']*)' | \w[\w.]* | :: | << | [^\s\w])""",
-    re.VERBOSE | re.DOTALL | re.MULTILINE,
+    r"""(?P<space>\s+ | //[^\n]* | \#[^\n]* | /\*.*?(?:\*/|\Z))  # the third one: #include and its like
+      | (?P<word>L?"(?:[^"\\\n]|\\.)*(?:"|\\?(?:(?=\n)|\Z))
+               | L?'(?:[^'\\\n]|\\.[^'\n]{0,8})'
+               | \w[\w.]* | :: | << | [^\s\w])""",
+    re.VERBOSE | re.DOTALL,
 )
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _INTEGER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}")
 _STRENGTHS = {"|": 1, "^": 2, "&": 3, "<<": 4, ">>": 4, "+": 5, "-": 5, "*": 6, "/": 6, "%": 6}
 
 
-class Word(NamedTuple):
-    """A word and the line that it stands in."""
+def words(text: str) -> tuple[list[str], array[int]]:
+    """The words of a text and where they start, without comments and preprocessor lines; an empty one is the end.
 
-    text: str
-    line: int
-
-    @property
-    def is_name(self) -> bool:
-        """Whether it may be the name of something."""
-        return _NAME.fullmatch(self.text) is not None
-
-
-def words(text: str) -> list[Word]:
-    """The words of a text without spaces, comments and preprocessor lines. `>>` is two words: it also ends types."""
-    found: list[Word] = []
-    line = 1
+    `>>` is two words, as it also ends types.
+    """
+    found, starts = [], array("L")
     for match in _WORDS.finditer(text):
         if match.lastgroup == "word":
-            found.append(Word(match[0], line))
-        line += match[0].count("\n")
-    return found
+            found.append(match[0])
+            starts.append(match.start())
+    return [*found, ""], array("L", [*starts, len(text)])
+
+
+def is_name(word: str) -> bool:
+    """Whether a word may be the name of something."""
+    return _NAME.fullmatch(word) is not None
 
 
 def evaluate(expression: tuple[str, ...], constant: Callable[[str], int]) -> int:

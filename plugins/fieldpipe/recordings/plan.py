@@ -193,7 +193,9 @@ class _Compiler:
         return self._count(Instruction(Op.LITERAL, text=text))
 
     def _nothing(self) -> list[Instruction]:
-        return [self._count(Instruction(Op.DUMMY))] if self._is_cdr else []
+        # counted where it is not needed, too: there can be more structs of nothing than time to visit them
+        dummy = self._count(Instruction(Op.DUMMY))
+        return [dummy] if self._is_cdr else []
 
     def _delimiter(self, element: Type) -> list[Instruction]:
         if not self._is_cdr:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from math import prod
 
-from fieldpipe.recordings.idl import (
+from fieldpipe.recordings.idl import declarations
+from fieldpipe.recordings.idltokens import evaluate
+from fieldpipe.recordings.idltree import (
     Constant,
     Declaration,
     Declared,
@@ -20,9 +22,7 @@ from fieldpipe.recordings.idl import (
     StructOf,
     TypeSpec,
     Unsupported,
-    declarations,
 )
-from fieldpipe.recordings.idltokens import evaluate
 from fieldpipe.recordings.implied import implied
 from fieldpipe.recordings.rosmsg import MAX_LENGTH, short, time_or_struct
 from fieldpipe.recordings.typetree import MAX_DEPTH, Array, Field, Kind, Scalar, SchemaError, Sequence, Struct, Type
