@@ -263,6 +263,8 @@ def native_program(plan: Plan) -> tuple[ctypes.Array[NativeInstruction], bytes]:
 def _flat(instruction: Instruction, texts: bytearray) -> Iterator[NativeInstruction]:
     body = [*chain.from_iterable(_flat(inner, texts) for inner in instruction.body)]
     text = instruction.text.encode()
+    if instruction.op is Op.LITERAL:  # a piece of JSON in a cell that stands in quotes itself
+        text = text.replace(b'"', b'""')
     position = len(texts)
     texts += text
     yield NativeInstruction(
