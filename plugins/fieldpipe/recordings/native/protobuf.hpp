@@ -93,8 +93,8 @@ class ByNumber {
     switch (member.held) {
       case Held::NUMBER: return number<false>(member, slot.bits);
       case Held::TIME: return time(piece(slot), depth + 1);
-      case Held::TEXT: workspace_.escaped += put_cell(*out_, slot.begin, size(slot), plan_.formula_safe); break;
-      case Held::BASE64: put_base64(*out_, slot.begin, size(slot)); break;
+      case Held::TEXT: workspace_.escaped += put_cell(*out_, begin(slot), size(slot), plan_.formula_safe); break;
+      case Held::BASE64: put_base64(*out_, begin(slot), size(slot)); break;
       default: break;  // FILE: the readable decoder gives the bytes
     }
   }
@@ -167,11 +167,11 @@ class ByNumber {
     switch (member.held) {
       case Held::NUMBER: return number<true>(member, slot.bits);
       case Held::TIME: return time(piece(slot), depth + 1);
-      case Held::TEXT: workspace_.escaped += put_json<true>(*out_, slot.begin, size(slot)); break;
+      case Held::TEXT: workspace_.escaped += put_json<true>(*out_, begin(slot), size(slot)); break;
       case Held::MESSAGE: return object(*member.message, piece(slot), depth + 1);
       case Held::BASE64:
         out_->put("\"\"", 2);
-        put_base64(*out_, slot.begin, size(slot));
+        put_base64(*out_, begin(slot), size(slot));
         return out_->put("\"\"", 2);
       default: return bytes(slot);
     }
@@ -273,6 +273,8 @@ class ByNumber {
   // what was found
 
   static Piece piece(const Slot& slot) { return {slot.begin, slot.end, slot.next}; }
+  // Of what is absent there are no bytes, but somewhere they must be.
+  static const uint8_t* begin(const Slot& slot) { return slot.begin != nullptr ? slot.begin : reinterpret_cast<const uint8_t*>(""); }
   static size_t size(const Slot& slot) { return slot.begin == nullptr ? 0 : static_cast<size_t>(slot.end - slot.begin); }
 
   template <class Each>
