@@ -164,20 +164,27 @@ inline std::string_view resolved(const JsonString& string, std::string& space) {
   return {space.data(), static_cast<size_t>(to - space.data())};
 }
 
-// Appends a string of JSON as JSON.
+// Appends a string of JSON as JSON whose quotes are doubled.
 inline void put_string(Buffer& out, const JsonString& string) {
-  if (!string.has_escapes && !string.is_bad) return out.put(string.text().data() - 1, string.size() + 2);
-  char* to = out.room(6 * string.size() + 2);
-  *to++ = '"';
-  resolve(
-      string, [&](uint8_t byte) { to = json_byte(to, byte); },
-      [&](uint8_t byte) {
-        std::memcpy(to, "\\\\x", 3);
-        to = hex(to + 3, byte);
-      },
-      [&](uint32_t half) { to = escape_half(to, half); });
-  *to++ = '"';
-  out.wrote(to);
+  bool is_plain = !string.has_escapes && !string.is_bad;
+  char* to = write_quote<true>(out.room((is_plain ? 1 : 6) * string.size() + 4));
+  if (is_plain) {
+    std::memcpy(to, string.begin, string.size());
+    to += string.size();
+  } else {
+    resolve(
+        string,
+        [&](uint8_t byte) {
+          to = json_byte(to, byte);
+          if (byte == '"') *to++ = '"';
+        },
+        [&](uint8_t byte) {
+          std::memcpy(to, "\\\\x", 3);
+          to = hex(to + 3, byte);
+        },
+        [&](uint32_t half) { to = escape_half(to, half); });
+  }
+  out.wrote(write_quote<true>(to));
 }
 
 }  // namespace fieldpipe

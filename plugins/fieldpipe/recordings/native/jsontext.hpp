@@ -86,7 +86,7 @@ class JsonText {
     return found;
   }
 
-  // Writes a value as JSON, or only reads it.
+  // Writes a value as JSON that is to stand in a cell, its quotes doubled, or only reads it.
   template <bool KEEP>
   At piece(At at, Buffer& out) {
     switch (peek(at)) {
@@ -104,8 +104,8 @@ class JsonText {
       case 't': return constant<KEEP>(at, out, "true", "true");
       case 'f': return constant<KEEP>(at, out, "false", "false");
       case 'n': return constant<KEEP>(at, out, "null", JSON ? "null" : "");
-      case 'N': return constant<KEEP>(at, out, "NaN", JSON ? "\"nan\"" : "nan");
-      case 'I': return constant<KEEP>(at, out, "Infinity", JSON ? "\"inf\"" : "inf");
+      case 'N': return constant<KEEP>(at, out, "NaN", JSON ? "\"\"nan\"\"" : "nan");
+      case 'I': return constant<KEEP>(at, out, "Infinity", JSON ? "\"\"inf\"\"" : "inf");
       default: return number<KEEP, JSON>(at, out);
     }
   }
@@ -167,7 +167,7 @@ class JsonText {
     At whole = at + (*at == '-');
     At point = skip_digits(whole, end_);
     size_t digits = static_cast<size_t>(point - whole);
-    if (digits == 0 && peek(whole) == 'I') return constant<KEEP>(whole, out, "Infinity", JSON ? "\"-inf\"" : "-inf");
+    if (digits == 0 && peek(whole) == 'I') return constant<KEEP>(whole, out, "Infinity", JSON ? "\"\"-inf\"\"" : "-inf");
     if (digits == 0 || (digits > 1 && *whole == '0')) throw Undecodable{};
     bool is_real = point != end_ && (*point == '.' || (*point | 32) == 'e');
     if (is_real) return real<KEEP, JSON>(at, whole, point, out);
@@ -221,12 +221,11 @@ class JsonText {
   static void put_double(Buffer& out, At begin, At end) {
     double value = 0;
     parse_double(reinterpret_cast<const char*>(begin), reinterpret_cast<const char*>(end), value);
-    char* to = out.room(MAX_NUMBER + 2);
+    char* to = out.room(MAX_NUMBER + 4);
     bool quotes = JSON && !std::isfinite(value);
-    if (quotes) *to++ = '"';
+    if (quotes) to = write_quote<true>(to);
     to = write_float(to, value);
-    if (quotes) *to++ = '"';
-    out.wrote(to);
+    out.wrote(quotes ? write_quote<true>(to) : to);
   }
 
   At end_;
