@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import struct
 
+from fieldpipe.recordings.executor import DecodeError
 from fieldpipe.recordings.layouts import CDR, HEADER_SIZE, ROS1, UNSUPPORTED, Layout
 from fieldpipe.recordings.linker import Linker
 from fieldpipe.recordings.plan import Plan, Wire
 from fieldpipe.recordings.rows import rows_of
-from fieldpipe.recordings.steps import DecodeError, Found, Step
-
-__all__ = ["CdrDecoder", "DecodeError"]
+from fieldpipe.recordings.steps import Found, Step
 
 
 class CdrDecoder:
@@ -22,7 +21,6 @@ class CdrDecoder:
     def __init__(self, plan: Plan, *, formula_safe: bool = False) -> None:
         self.plan = plan
         self.formula_safe = formula_safe
-        self.columns = plan.columns
         self.escaped = 0
         self.has_more = False
         self.binary = b""
@@ -33,10 +31,6 @@ class CdrDecoder:
         if self.plan.wire is Wire.ROS1:
             return self._rows(payload, ROS1)
         return self._rows(payload[HEADER_SIZE:], _layout_of(payload))
-
-    def cells(self, payload: bytes) -> list[str]:
-        """The first row."""
-        return self.rows(payload)[0]
 
     def _rows(self, payload: bytes, layout: Layout) -> list[list[str]]:
         steps, found = self._linked.get(layout) or self._link(layout)

@@ -6,11 +6,11 @@ from base64 import b64encode
 from collections.abc import Callable
 
 from fieldpipe.recordings.cells import defused, json_string, quoted
+from fieldpipe.recordings.executor import DecodeError
 from fieldpipe.recordings.layouts import Layout
 from fieldpipe.recordings.plan import Instruction, Op
 from fieldpipe.recordings.rows import Exploded
 from fieldpipe.recordings.steps import (
-    DecodeError,
     Found,
     Length,
     Step,

@@ -10,11 +10,10 @@ from __future__ import annotations
 from binascii import b2a_base64
 
 from fieldpipe.recordings.cells import defused, float32_text, json_floats, json_string, quoted
-from fieldpipe.recordings.executor import MAX_ROW
+from fieldpipe.recordings.executor import MAX_ROW, DecodeError
 from fieldpipe.recordings.plan import Instruction, Op, Plan
 from fieldpipe.recordings.protovalues import Value, adds_up, contents, elements, fits, integer, last, real, signed
 from fieldpipe.recordings.protowire import WireType, occurrences
-from fieldpipe.recordings.steps import DecodeError
 from fieldpipe.recordings.typetree import Kind
 
 MAX_PIECES = 1024 * 1024  # that fields of a payload come in, when they come more than once with others between

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-from fieldpipe.recordings.steps import DecodeError
+from fieldpipe.recordings.executor import DecodeError
 
 MAX_NESTING = 100  # messages around a message
 

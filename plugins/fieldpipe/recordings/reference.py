@@ -18,6 +18,7 @@ from fieldpipe.recordings.executor import (
     TEXT_LIMIT,
     Content,
     Converted,
+    DecodeError,
     Decoder,
     Defined,
     Left,
@@ -29,7 +30,6 @@ from fieldpipe.recordings.executor import (
     bucket,
 )
 from fieldpipe.recordings.records import HEADER, MAX_MESSAGE, MESSAGE
-from fieldpipe.recordings.steps import DecodeError
 
 _LOG_TIME = struct.Struct("<H4xQ")  # of a message: channel, (sequence,) log time
 

@@ -13,19 +13,6 @@ from fieldpipe.recordings.plan import WIDTHS
 from fieldpipe.recordings.rows import Exploded
 from fieldpipe.recordings.typetree import Kind
 
-__all__ = [
-    "DecodeError",
-    "Found",
-    "Length",
-    "Step",
-    "Strings",
-    "json_bytes",
-    "json_value",
-    "json_values",
-    "uint32",
-    "values",
-]
-
 _BLOCK = 1024 * 1024  # bytes
 _BYTE_TEXTS = [str(byte) for byte in range(256)]
 

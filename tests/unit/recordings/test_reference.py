@@ -7,10 +7,20 @@ from dataclasses import dataclass, field
 import pytest
 
 from fieldpipe.recordings import compiled, reference
-from fieldpipe.recordings.executor import Converted, Defined, Executor, Left, Rows, Selection, Tally, Why, bucket
+from fieldpipe.recordings.executor import (
+    Converted,
+    DecodeError,
+    Defined,
+    Executor,
+    Left,
+    Rows,
+    Selection,
+    Tally,
+    Why,
+    bucket,
+)
 from fieldpipe.recordings.plan import Plan
 from fieldpipe.recordings.reference import ReferenceExecutor
-from fieldpipe.recordings.steps import DecodeError
 
 
 @dataclass(eq=False)
