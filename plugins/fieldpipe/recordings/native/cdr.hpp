@@ -52,7 +52,7 @@ class InOrder {
           size_t begin = out_->size();
           out_->put(' ');
           list(at);
-          close_doubled_cell(*out_, begin);
+          close_json_cell(*out_, begin);
           break;
         }
         case Op::BYTES: bytes(*at, Op::BYTES); break;
@@ -189,9 +189,9 @@ class InOrder {
   template <class Float>
   static char* number(char* out, Float value, bool json) {
     bool quotes = json && !std::isfinite(value);
-    if (quotes) out = write_quote<true>(out);
+    if (quotes) out = write_quote(out);
     out = write_float(out, value);
-    return quotes ? write_quote<true>(out) : out;
+    return quotes ? write_quote(out) : out;
   }
 
   template <class Value>
@@ -254,7 +254,7 @@ class InOrder {
 
   template <bool JSON>
   void put(const uint8_t* text, size_t size) {
-    bool bad = JSON ? put_json<true>(*out_, text, size) : put_cell(*out_, text, size, plan_.formula_safe);
+    bool bad = JSON ? put_json(*out_, text, size) : put_cell(*out_, text, size, plan_.formula_safe);
     workspace_.escaped += bad;
   }
 

@@ -199,7 +199,7 @@ class ByName : private JsonText {
     size_t begin = out_->size();
     out_->put(' ');
     at = piece<true>(at, *out_);
-    close_doubled_cell(*out_, begin);
+    close_json_cell(*out_, begin);
     return at;
   }
 

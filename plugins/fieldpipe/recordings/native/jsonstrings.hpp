@@ -167,7 +167,7 @@ inline std::string_view resolved(const JsonString& string, std::string& space) {
 // Appends a string of JSON as JSON whose quotes are doubled.
 inline void put_string(Buffer& out, const JsonString& string) {
   bool is_plain = !string.has_escapes && !string.is_bad;
-  char* to = write_quote<true>(out.room((is_plain ? 1 : 6) * string.size() + 4));
+  char* to = write_quote(out.room((is_plain ? 1 : 6) * string.size() + 4));
   if (is_plain) {
     std::memcpy(to, string.begin, string.size());
     to += string.size();
@@ -184,7 +184,7 @@ inline void put_string(Buffer& out, const JsonString& string) {
         },
         [&](uint32_t half) { to = escape_half(to, half); });
   }
-  out.wrote(write_quote<true>(to));
+  out.wrote(write_quote(to));
 }
 
 }  // namespace fieldpipe

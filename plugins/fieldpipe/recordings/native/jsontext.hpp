@@ -223,9 +223,9 @@ class JsonText {
     parse_double(reinterpret_cast<const char*>(begin), reinterpret_cast<const char*>(end), value);
     char* to = out.room(MAX_NUMBER + 4);
     bool quotes = JSON && !std::isfinite(value);
-    if (quotes) to = write_quote<true>(to);
+    if (quotes) to = write_quote(to);
     to = write_float(to, value);
-    out.wrote(quotes ? write_quote<true>(to) : to);
+    out.wrote(quotes ? write_quote(to) : to);
   }
 
   At end_;

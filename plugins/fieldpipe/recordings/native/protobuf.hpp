@@ -105,7 +105,7 @@ class ByNumber {
     size_t begin = out_->size();
     out_->put(' ');
     write();
-    close_doubled_cell(*out_, begin);
+    close_json_cell(*out_, begin);
   }
 
   void commas(uint32_t count) {
@@ -167,7 +167,7 @@ class ByNumber {
     switch (member.held) {
       case Held::NUMBER: return number<true>(member, slot.bits);
       case Held::TIME: return time(piece(slot), depth + 1);
-      case Held::TEXT: workspace_.escaped += put_json<true>(*out_, begin(slot), size(slot)); break;
+      case Held::TEXT: workspace_.escaped += put_json(*out_, begin(slot), size(slot)); break;
       case Held::MESSAGE: return object(*member.message, piece(slot), depth + 1);
       case Held::BASE64:
         out_->put("\"\"", 2);
@@ -213,9 +213,9 @@ class ByNumber {
   template <bool JSON, class Float>
   static char* write_real(char* to, Float value) {
     bool quotes = JSON && !std::isfinite(value);
-    if (quotes) to = write_quote<true>(to);
+    if (quotes) to = write_quote(to);
     to = write_float(to, value);
-    return quotes ? write_quote<true>(to) : to;
+    return quotes ? write_quote(to) : to;
   }
 
   // A JSON list of their numbers.

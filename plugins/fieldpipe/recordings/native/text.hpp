@@ -200,21 +200,19 @@ inline char* json_byte(char* to, uint8_t byte) {
   }
 }
 
-// A quote of JSON; in a cell that stands in quotes itself there are two.
-template <bool DOUBLED>
-char* write_quote(char* to) {
+// A quote of JSON. There are two: a cell that holds one stands in quotes itself.
+inline char* write_quote(char* to) {
   *to++ = '"';
-  if (DOUBLED) *to++ = '"';
+  *to++ = '"';
   return to;
 }
 
-// Appends a text as a JSON string; bytes that are not UTF-8 become \\xNN. Returns whether there were any.
-template <bool DOUBLED = false>
-bool put_json(Buffer& out, const uint8_t* text, size_t size) {
+// Appends a text as a JSON string, its quotes doubled; bytes that are not UTF-8 become \\xNN. Returns whether there were any.
+inline bool put_json(Buffer& out, const uint8_t* text, size_t size) {
   uint8_t found = classes_of(text, size);
   bool bad_bytes = (found & BEYOND_ASCII) && !is_utf8(text, size);
   char* to = out.room(((found & ESCAPES) || bad_bytes ? 6 : 1) * size + 4);
-  to = write_quote<DOUBLED>(to);
+  to = write_quote(to);
   if ((found & ESCAPES) == 0 && !bad_bytes) {
     std::memcpy(to, text, size);
     to += size;
@@ -223,45 +221,19 @@ bool put_json(Buffer& out, const uint8_t* text, size_t size) {
         text, size,
         [&](uint8_t byte) {
           to = json_byte(to, byte);
-          if (DOUBLED && byte == '"') *to++ = '"';
+          if (byte == '"') *to++ = '"';
         },
         [&](uint8_t byte) {
           std::memcpy(to, "\\\\x", 3);
           to = hex(to + 3, byte);
         });
   }
-  out.wrote(write_quote<DOUBLED>(to));
+  out.wrote(write_quote(to));
   return bad_bytes;
 }
 
 // Makes a CSV cell of the JSON behind `begin`, where one byte was left free for a quote.
 inline void close_json_cell(Buffer& out, size_t begin) {
-  size_t size = out.size() - begin - 1, quotes = 0, commas = 0;
-  const char* text = out.data() + begin + 1;
-  for (size_t at = 0; at < size; ++at) {
-    quotes += text[at] == '"';
-    commas += text[at] == ',';
-  }
-  if (quotes == 0 && commas == 0) {
-    std::memmove(out.data() + begin, text, size);
-    out.cut(begin + size);
-    return;
-  }
-  char* end = out.room(quotes + 1) + quotes;
-  out.wrote(end + 1);
-  *end = '"';
-  char* data = out.data();
-  data[begin] = '"';
-  for (char* from = end - quotes - 1; quotes > 0; --from) {
-    if ((*--end = *from) == '"') {
-      *--end = '"';
-      --quotes;
-    }
-  }
-}
-
-// The same of JSON whose quotes are doubled already.
-inline void close_doubled_cell(Buffer& out, size_t begin) {
   char* text = out.data() + begin + 1;
   size_t size = out.size() - begin - 1;
   if (std::memchr(text, ',', size) == nullptr && std::memchr(text, '"', size) == nullptr) {
