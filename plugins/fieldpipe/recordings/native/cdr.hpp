@@ -1,4 +1,5 @@
-// CDR and ROS 1 payloads: the plan's instructions run in the order of the payload. The rules are those of steps.py.
+// CDR and ROS 1 payloads: the plan's instructions run in the order of the payload. The rules are those of
+// ../linker.py and ../steps.py.
 #pragma once
 
 #include <cmath>

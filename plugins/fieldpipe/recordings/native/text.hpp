@@ -43,7 +43,9 @@ class Buffer {
 
  private:
   void grow(size_t size) {
-    if (size_ - row_ > MAX_ROW) throw Undecodable{};  // whoever asks for room asks for the worst case: not counted
+    // Early and roughly, so that no message takes all memory: whoever asks for room asks for the worst case, and the
+    // times in front of the cells do not count. What is just too much is found at the row's end.
+    if (size_ - row_ > MAX_ROW + 128) throw Undecodable{};
     size_t wanted = capacity_ + capacity_ / 2 > size_ + size ? capacity_ + capacity_ / 2 : size_ + size + 4096;
     void* made = std::realloc(data_, wanted);
     if (made == nullptr) throw std::bad_alloc{};
