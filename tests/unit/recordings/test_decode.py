@@ -12,7 +12,9 @@ from fieldpipe.recordings.encode import encode
 from fieldpipe.recordings.plan import MAX_COLUMNS, compile_plan
 from fieldpipe.recordings.ros2msg import parse
 from fieldpipe.recordings.typetree import SchemaError
+from tests.builders import START, mcap, ros2, sent
 from tests.unit.recordings.agreement import converted, line, refusal, rows
+from tests.unit.recordings.conftest import Convert
 
 LITTLE = b"\0\1\0\0"
 EXTREMES = {
@@ -116,6 +118,16 @@ def test_what_ros2_never_writes_is_refused_by_its_name(kinds: tuple[int, ...], n
     for kind in kinds:
         reason = refusal(decoder("uint8 a"), bytes([0, kind, 0, 0, 1]))
         assert reason == f"CDR encapsulation 0x00{kind:02x} ({name}) is not supported"
+
+
+def test_parameter_lists_are_kept_raw_with_the_reason(convert: Convert) -> None:
+    channel = ros2("/odd", "uint8 a")
+
+    result = convert(mcap([(channel, START, b"\0\3\0\0\1"), *sent(channel, {"a": 7})]))
+
+    assert result.rows("odd.csv") == ["log_time,publish_time,sequence,a", f"{START},{START - 1000},1,7"]
+    assert result.files["odd.raw.bin"] == b"\0\3\0\0\1"
+    assert "PL_CDR: parameter lists" in result.rows("odd.raw.csv")[1]
 
 
 @pytest.mark.parametrize("header", [b"\0\x20\0\0", b"\1\1\0\0", b"\xff\xff\0\0"])
