@@ -235,6 +235,13 @@ def test_members_are_found_whatever_their_names_are(size: int) -> None:
     assert row(message + " " * 100, **anything(reversed(names))) == ["5", "4", "3", "2", "1", "0"]
 
 
+def test_a_name_of_control_characters_is_no_other_name() -> None:
+    assert lines(decoder(**{"\0" * 8: {}}), '{"abcdefgh": 1, "b": "long enough to be compared by words"}') == (
+        [""],
+        [Why.MORE],
+    )
+
+
 def test_a_name_may_be_written_with_escapes() -> None:
     assert row('{"\\u0061t": {"\\u0078": 1}, "\\u00e9": 2}', at=POINT, é={}) == ["1", "", "2"]
 

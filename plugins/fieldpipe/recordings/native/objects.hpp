@@ -114,15 +114,19 @@ class Objects {
     }
   }
 
-  // The first eight bytes of the name and the quote behind it. What JSON escapes does not stand there as it is.
+  // The first eight bytes of the name and the quote behind it. What JSON escapes is never found by them.
   static void begin(JsonField& field) {
+    size_t size = field.name.size() < 8 ? field.name.size() : 8;
     bool is_escaped = classes_of(reinterpret_cast<const uint8_t*>(field.name.data()), field.name.size()) & ESCAPES;
     char bytes[9] = "";
-    size_t size = field.name.size() < 8 ? field.name.size() : 8;
     std::memcpy(bytes, field.name.data(), size);
     bytes[size] = '"';
     std::memcpy(&field.word, bytes, sizeof field.word);
-    field.mask = is_escaped ? 0 : size < 7 ? (uint64_t{1} << 8 * (size + 1)) - 1 : ~uint64_t{0};
+    field.mask = size < 7 ? (uint64_t{1} << 8 * (size + 1)) - 1 : ~uint64_t{0};
+    if (is_escaped) {
+      field.word = 1;
+      field.mask = 0;
+    }
   }
 
   const Plan& plan_;
