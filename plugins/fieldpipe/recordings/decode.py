@@ -24,16 +24,18 @@ class CdrDecoder:
         self.escaped = 0
         self.has_more = False
         self.binary = b""
-        self._linked: dict[Layout, tuple[list[Step], Found]] = {}
+        self._linked: dict[bytes, tuple[list[Step], Found, Layout]] = {}
 
     def rows(self, payload: bytes) -> list[list[str]]:
         """See executor.Decoder.rows. A payload must be consumed exactly."""
         if self.plan.wire is Wire.ROS1:
-            return self._rows(payload, ROS1)
-        return self._rows(payload[HEADER_SIZE:], _layout_of(payload))
+            return self._rows(payload, b"")
+        if len(payload) < HEADER_SIZE:
+            raise DecodeError(f"{len(payload)} bytes are too few for a CDR header")
+        return self._rows(payload[HEADER_SIZE:], payload[:2])
 
-    def _rows(self, payload: bytes, layout: Layout) -> list[list[str]]:
-        steps, found = self._linked.get(layout) or self._link(layout)
+    def _rows(self, payload: bytes, header: bytes) -> list[list[str]]:
+        steps, found, layout = self._linked.get(header) or self._link(header)
         found.clear()
         cells: list[str] = []
         position = 0
@@ -50,19 +52,18 @@ class CdrDecoder:
         self.binary = found.binary
         return rows
 
-    def _link(self, layout: Layout) -> tuple[list[Step], Found]:
-        found = Found()
+    def _link(self, header: bytes) -> tuple[list[Step], Found, Layout]:
+        layout, found = _layout(header), Found()
         steps = Linker(layout, found, formula_safe=self.formula_safe).cells(self.plan.program)
-        self._linked[layout] = steps, found
-        return self._linked[layout]
+        self._linked[header] = steps, found, layout
+        return self._linked[header]
 
 
-def _layout_of(payload: bytes) -> Layout:
-    if len(payload) < HEADER_SIZE:
-        raise DecodeError(f"{len(payload)} bytes are too few for a CDR header")
-    kind = payload[:2]
-    layout = CDR.get(kind)
-    if layout is None:
-        name = f" ({UNSUPPORTED[kind]})" if kind in UNSUPPORTED else ""
-        raise DecodeError(f"CDR encapsulation 0x{kind.hex()}{name} is not supported")
-    return layout
+def _layout(header: bytes) -> Layout:
+    """What the first two bytes of a payload stand for; ROS 1 has none."""
+    if not header:
+        return ROS1
+    if header not in CDR:
+        name = f" ({UNSUPPORTED[header]})" if header in UNSUPPORTED else ""
+        raise DecodeError(f"CDR encapsulation 0x{header.hex()}{name} is not supported")
+    return CDR[header]
