@@ -61,7 +61,5 @@ def _protobuf(schema: Schema, shape: Shape, options: Options) -> Decoder:
 
 
 def _text(schema: Schema) -> str:
-    try:
-        return schema.data.decode()
-    except UnicodeDecodeError as error:
-        raise SchemaError("the schema is not UTF-8") from error
+    """Comments may be in any encoding, all else is ASCII."""
+    return schema.data.decode(errors="replace")

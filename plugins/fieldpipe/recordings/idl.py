@@ -109,19 +109,16 @@ class _Parser:
                 made = [(each, Declared(Unsupported("@optional"), (), scope)) for each, _ in made]
             fields += made
         is_mutable = "mutable" in annotations or "MUTABLE" in annotations.get("extensibility", ())
-        self._declare(
-            scope,
-            name,
-            Unsupported("@mutable") if is_mutable and self._heed_annotations else StructOf(base, tuple(fields)),
-        )
+        is_unsupported = is_mutable and self._heed_annotations
+        self._declare(scope, name, Unsupported("@mutable") if is_unsupported else StructOf(base, tuple(fields)))
 
     def _enum(self, scope: tuple[str, ...], annotations: dict[str, Expression]) -> None:
         name = self._name()
         self._expect("{")
         self._until("}")
-        bits = annotations.get("bit_bound", ("32",))[-1]
+        bits = (annotations.get("bit_bound") or ("32",))[-1]
         kinds = {"8": Kind.UINT8, "16": Kind.UINT16, "32": Kind.UINT32}
-        self._declare(scope, name, kinds.get(bits, Unsupported(f"an enum of {bits} bits")))
+        self._declare(scope, name, kinds.get(bits, Unsupported(f"an enum of {bits[:20]} bits")))
 
     def _constant(self, scope: tuple[str, ...]) -> None:
         self._type()

@@ -6,9 +6,10 @@ import re
 from array import array
 from collections.abc import Callable
 
-from fieldpipe.recordings.typetree import MAX_DEPTH, SchemaError
+from fieldpipe.recordings.typetree import SchemaError
 
 _LEAST, _MOST = -(2**63), 2**64 - 1  # of constants
+_MAX_DEPTH = 16  # of parentheses and operators
 # What is never closed goes to the end, of the text or of the line: no text is looked through twice.
 _WORDS = re.compile(
     r"""(?P<space>\s+ | //[^\n]* | \#[^\n]* | /\*.*?(?:\*/|\Z))  # the third one: #include and its like
@@ -66,7 +67,7 @@ class _Evaluator:
         return value
 
     def _operand(self, depth: int) -> int:
-        if not self.rest or depth > MAX_DEPTH:
+        if not self.rest or depth > _MAX_DEPTH:
             raise self.unreadable()
         word = self.rest.pop()
         if word == "(":

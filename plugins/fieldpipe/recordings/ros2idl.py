@@ -29,6 +29,7 @@ from fieldpipe.recordings.typetree import MAX_DEPTH, Array, Field, Kind, Scalar,
 
 _SEPARATOR = re.compile(r"^={8,}[ \t]*\r?\n\s*IDL:[^\n]*$", re.MULTILINE)
 _PLACEHOLDER = (Field("structure_needs_at_least_one_member", Scalar(Kind.UINT8)),)  # rosidl's, of empty messages
+_MAX_CHAIN = 8  # constants that are made of other constants
 _TIMES = ("builtin_interfaces::msg::Time", "builtin_interfaces::msg::Duration")
 
 
@@ -110,9 +111,8 @@ class _Resolver:
             case Named(name):
                 return self._named(name, scope, parents)
             case SequenceOf(element, bound):
-                return Sequence(
-                    self._type(element, scope, parents), self._length(bound, scope, parents) if bound else None
-                )
+                inner = self._type(element, scope, (*parents, parents[-1]))  # a level, though it has no name
+                return Sequence(inner, self._length(bound, scope, parents) if bound else None)
             case Unsupported():
                 raise _not_supported(parents[-1], spec)
 
@@ -124,7 +124,7 @@ class _Resolver:
         full = self._find(name, scope)
         if full not in self._numbers:
             constant = self._found.get(full)
-            if not isinstance(constant, Constant) or depth > MAX_DEPTH:
+            if not isinstance(constant, Constant) or depth > _MAX_CHAIN:
                 raise SchemaError(f"{name} is no constant")
             self._numbers[full] = evaluate(constant.value, lambda inner: self._number(inner, constant.scope, depth + 1))
         return self._numbers[full]

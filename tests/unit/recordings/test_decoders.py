@@ -45,7 +45,10 @@ def test_every_encoding_finds_its_plan(
         (topic("cdr"), "message encoding 'cdr' with schema encoding '' is not supported"),
         (topic("ros1", "ros2msg", "int32 x"), "message encoding 'ros1' with schema encoding 'ros2msg'"),
         (topic("cdr", "ros2msg", "#" * (MAX_TEXT + 1)), f"the schema has {MAX_TEXT + 1} bytes"),
-        (Topic("/topic", "cdr", Schema("a/B", "ros2msg", b"\xff")), "the schema is not UTF-8"),
+        (
+            Topic("/topic", "cdr", Schema("a/B", "ros2msg", b"\xff")),
+            "a/B: cannot read the line '\N{REPLACEMENT CHARACTER}'",
+        ),
         (Topic("/topic", "cdr", None, defect="its schema is damaged"), "its schema is damaged"),
     ],
 )
@@ -54,6 +57,12 @@ def test_a_topic_without_a_decoder_says_why(found: Topic, reason: str) -> None:
         decoder_for(found)
 
     assert str(refused.value).startswith(reason)
+
+
+def test_comments_may_be_in_any_encoding() -> None:
+    schema = Schema("a/B", "ros1msg", b"float32 heading # 0\xb0 is north\n")
+
+    assert decoder_for(Topic("/topic", "ros1", schema)).plan.columns == ("heading",)
 
 
 def test_lists_are_exploded_bytes_are_base64_and_formulas_are_defused_on_request() -> None:

@@ -149,8 +149,10 @@ def test_sequences_of_sequences_and_arrays_of_arrays() -> None:
 
 def test_enums_are_numbers_of_their_width() -> None:
     enums = "enum Color { RED, @value(7) GREEN }; @bit_bound(8) enum Small { A }; @bit_bound(value=16) enum Mid { B };"
+    enums += "@bit_bound enum Odd { A };"
+    kinds = [Kind.UINT32, Kind.UINT8, Kind.UINT16, Kind.UINT32]
 
-    assert types("Color a; Small b; Mid c;", enums) == [Scalar(Kind.UINT32), Scalar(Kind.UINT8), Scalar(Kind.UINT16)]
+    assert types("Color a; Small b; Mid c; Odd d;", enums) == [Scalar(kind) for kind in kinds]
 
 
 def test_the_fields_of_the_base_come_first() -> None:
@@ -273,6 +275,22 @@ def test_types_that_may_be_appended_to_are_read() -> None:
         (module("struct Thing { string a[1.5]; };"), "the definition of 1.5 is missing"),
         (module("typedef long A; struct Thing : A { long a; };"), "builds on what is no struct"),
         ("module a {" * 100, "modules nest"),
+        (
+            module(
+                "typedef long S0;"
+                + "".join(f"typedef {'sequence<' * 30}S{n}{'>' * 30} S{n + 1};" for n in range(30))
+                + "struct Thing { S30 a; };"
+            ),
+            "nests more than 32 deep",
+        ),
+        (
+            module(
+                "const long C0 = 1;"
+                + "".join(f"const long C{n + 1} = {'(' * 16}C{n}{')' * 16};" for n in range(30))
+                + "struct Thing { long a[C30]; };"
+            ),
+            "no constant",
+        ),
         (module("struct Thing { " + "sequence<" * 5000 + "> a; };"), "instead of"),
         (module("struct Thing { long a[" + "(" * 5000 + "1" + ")" * 5000 + "]; };"), "has no value"),
         (module("".join(f"struct S{n} {{ S{n + 1} a; }};" for n in range(99)) + "struct Thing { S0 a; };"), "deep"),
@@ -294,9 +312,9 @@ def test_what_cannot_be_read_says_why(text: str, message: str) -> None:
 
 
 def test_constants_that_build_on_each_other_are_evaluated_once() -> None:
-    doubled = "".join(f"const long C{n + 1} = C{n} + C{n} - C{n};" for n in range(30))
+    doubled = "".join(f"const long C{n + 1} = C{n} + C{n} - C{n};" for n in range(8))
 
-    assert types("long a[C30];", "const long C0 = 2;" + doubled) == [Array(Scalar(Kind.INT32), 2)]
+    assert types("long a[C8];", "const long C0 = 2;" + doubled) == [Array(Scalar(Kind.INT32), 2)]
 
 
 @pytest.mark.parametrize("language", ["ros2idl", "omgidl"])

@@ -16,25 +16,18 @@ from tests.unit.recordings.messages import NUMBERS, in_idl, in_ros1, in_ros2, ro
 
 BAR = "=" * 80
 PIECES = (
-    "::",
-    "<",
-    ">",
-    "[",
-    "]",
-    "(",
-    "{",
-    "}",
-    ";",
-    '"',
-    "/*",
-    "=",
-    "---\n",
-    "@key ",
-    "\n",
-    "99999999999",
-    "é",
-    "\0",
-    "#",
+    *("::", "<", ">", "[", "]", "(", "{", "}", ";", '"', "/*", "=", "#", "\n", "\0", "é", "99999999999"),
+    *(
+        "---\n",
+        "@key ",
+        "@bit_bound ",
+        "@optional ",
+        "enum E { A }; ",
+        "union U {}; ",
+        "const long C = C; ",
+        "sequence<",
+    ),
+    *("typedef T U; ", "struct S : T {}; ", "map<long, long> ", "wchar "),
 )
 SIZE = 100_000  # bytes: what takes time by its square takes minutes
 Parse = Callable[[str, str], Struct]
