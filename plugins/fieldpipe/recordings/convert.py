@@ -65,8 +65,8 @@ def convert_from(reader: Reader, folder: Path, *, processed_at: str, options: Op
     Raises PermanentError (reason `not_mcap`, `too_many_topics`), TransientError when the disk is full, and what the
     reader raises.
     """
-    spool, notes = Spool(folder), Notes()
-    with full_disk_is_transient(folder):
+    notes = Notes()
+    with full_disk_is_transient(folder), Spool(folder) as spool:
         try:
             container = Container(reader, folder, notes)
         except NotMcap:

@@ -18,6 +18,7 @@ from fieldpipe.recordings.crew import Crew, Task
 from fieldpipe.recordings.executor import TEXT_LIMIT, Content, Converted, Executor, Scanned, Selection
 
 IN_FLIGHT = 96 * 1024 * 1024  # bytes of all blocks that are worked on
+AHEAD = 4  # blocks a worker that are loaded, or converted, before they are asked for: writing takes longer now and then
 TEXT_RATIO = 4  # bytes of text that a byte of records makes, or less
 
 
@@ -74,6 +75,7 @@ class Pipeline:
         self._loading: deque[_Loading | Remark] = deque()
         self._converting: deque[_Converting] = deque()
         self._in_flight = 0
+        self._ahead = AHEAD * crew.size if crew.size > 1 else 1
 
     def run(self, blocks: Iterable[Block | Remark]) -> None:
         """Returns when everything is written. Raises what the source and the consumer raise."""
@@ -92,14 +94,14 @@ class Pipeline:
         if not self._loading and not self._converting:
             return True
         if isinstance(item, Remark):
-            return len(self._loading) <= 2 * self._crew.size
-        return len(self._loading) < self._crew.size and self._in_flight + _cost(item) <= IN_FLIGHT
+            return len(self._loading) <= 2 * self._ahead
+        return len(self._loading) < self._ahead and self._in_flight + _cost(item) <= IN_FLIGHT
 
     def _may_convert(self, first: _Loading | Remark) -> bool:
         if not self._converting:
             return True
         is_ready = isinstance(first, Remark) or first.task.done()
-        return is_ready and len(self._converting) < self._crew.size + (self._crew.size > 1)
+        return is_ready and len(self._converting) < self._ahead
 
     def _load(self, item: Block | Remark) -> None:
         if isinstance(item, Remark):

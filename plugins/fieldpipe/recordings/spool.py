@@ -1,13 +1,14 @@
 """Where results grow before they are published: files in a temporary folder, written in large blocks.
 
-A recording may have thousands of topics: files are opened to append a block and closed again, and what all of them
-hold back together is bounded. What is written is hashed on the way, so that no file is read again for that.
+A recording may have thousands of topics: only some files stay open, and what all of them hold back together is
+bounded. What is written is hashed on the way, so that no file is read again for that.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,17 +18,27 @@ from fieldpipe.errors import TransientError
 
 PART_BUFFER = 256 * 1024  # bytes that one file holds back
 TOTAL_BUFFER = 8 * 1024 * 1024  # bytes that all files of a spool hold back
+MAX_OPEN = 64  # files
 LARGE = 64 * 1024  # bytes of a block that is written at once, without a copy
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Spool:
-    """The files of one conversion."""
+    """The files of one conversion, until the context ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._held = 0
         self._parts: list[Part] = []
+        self._open: dict[Path, int] = {}  # descriptors, the one that was used last at the end
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
 
     def part(self, name: str) -> Part:
         """A new, empty file."""
@@ -40,6 +51,15 @@ class Spool:
         """Write what every file holds back."""
         for part in self._parts:
             part.flush()
+
+    def append(self, path: Path, block: bytes | memoryview) -> None:
+        """Write at the end of a file."""
+        descriptor = self._open.pop(path, None) or os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._open[path] = descriptor
+        while len(block := block[os.write(descriptor, block) :]):
+            continue
+        if len(self._open) > MAX_OPEN:
+            os.close(self._open.pop(next(iter(self._open))))
 
     def held(self, change: int) -> None:
         """A file holds back that many bytes more (or less)."""
@@ -88,8 +108,7 @@ class Part:
         self._held = 0
 
     def _append(self, block: bytes | memoryview) -> None:
-        with self.path.open("ab") as file:
-            file.write(block)
+        self._spool.append(self.path, block)
         self._digest.update(block)
         reach("recordings.part")
 
