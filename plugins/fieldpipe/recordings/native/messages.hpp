@@ -6,10 +6,9 @@
 #include <utility>
 
 #include "plan.hpp"
+#include "protowire.hpp"
 
 namespace fieldpipe {
-
-enum WireType : uint32_t { VARINT, FIXED64, LENGTH, GROUP, END, FIXED32 };
 
 // What a field holds.
 enum class Held : uint8_t { NUMBER, TEXT, BYTES, BASE64, FILE, TIME, MESSAGE };
