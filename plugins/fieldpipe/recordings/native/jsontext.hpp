@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "canonical.hpp"
 #include "decimals.hpp"
 #include "jsonstrings.hpp"
 #include "numbers.hpp"
@@ -179,25 +180,18 @@ class JsonText {
   template <bool KEEP, bool JSON>
   At real(At begin, At whole, At point, Buffer& out) {
     At at = *point == '.' ? digits(point + 1) : point;
-    bool is_written_so = at != point && is_short(whole, point, at);
-    if (at != end_ && (*at | 32) == 'e') {
-      is_written_so = false;
-      at += peek(at + 1) == '+' || at[1] == '-' ? 2 : 1;
-      at = digits(at);
-    }
+    bool has_exponent = at != end_ && (*at | 32) == 'e';
+    if (has_exponent) at = digits(at + (peek(at + 1) == '+' || at[1] == '-' ? 2 : 1));
     if (!KEEP) return at;
-    is_written_so ? put_number(out, begin, at) : put_double<JSON>(out, begin, at);
+    if (!has_exponent && is_canonical(text(whole), text(point), text(at))) {
+      put_number(out, begin, at);
+    } else {
+      put_double<JSON>(out, begin, at);
+    }
     return at;
   }
 
-  // Is this how Python writes the number? Of 15 digits every decimal survives.
-  static bool is_short(At whole, At point, At end) {
-    bool is_small = *whole == '0';
-    auto decimals = end - point - 1;
-    auto digits = decimals + (is_small ? 0 : point - whole);
-    if (digits > 15 || (end[-1] == '0' && decimals > 1)) return false;
-    return !is_small || decimals < 5 || std::memcmp(point + 1, "0000", 4) != 0;
-  }
+  static const char* text(At at) { return reinterpret_cast<const char*>(at); }
 
   At digits(At at) const {
     At end = skip_digits(at, end_);
@@ -209,7 +203,7 @@ class JsonText {
   void put_number(Buffer& out, At begin, At end) const {
     constexpr ptrdiff_t MOST = 32;
     if (end - begin > MOST || end_ - begin < MOST) {
-      out.put(reinterpret_cast<const char*>(begin), static_cast<size_t>(end - begin));
+      out.put(text(begin), static_cast<size_t>(end - begin));
     } else {
       char* to = out.room(MOST);
       std::memcpy(to, begin, MOST);
@@ -220,7 +214,7 @@ class JsonText {
   template <bool JSON>
   static void put_double(Buffer& out, At begin, At end) {
     double value = 0;
-    parse_double(reinterpret_cast<const char*>(begin), reinterpret_cast<const char*>(end), value);
+    parse_double(text(begin), text(end), value);
     char* to = out.room(MAX_NUMBER + 4);
     bool quotes = JSON && !std::isfinite(value);
     if (quotes) to = write_quote(to);
