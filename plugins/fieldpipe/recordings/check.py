@@ -12,12 +12,12 @@ from typing import Any
 from fieldpipe.recordings.container import Block, Container, Remark
 from fieldpipe.recordings.crew import Crew, available
 from fieldpipe.recordings.decoders import decoder_for
-from fieldpipe.recordings.executor import Content, Scanned
+from fieldpipe.recordings.executor import Content
 from fieldpipe.recordings.executors import executor
 from fieldpipe.recordings.health import SECOND, Health
 from fieldpipe.recordings.names import printable
 from fieldpipe.recordings.notes import Notes
-from fieldpipe.recordings.pipeline import Pipeline, Segment
+from fieldpipe.recordings.pipeline import Piece, Pipeline, Segment
 from fieldpipe.recordings.reader import Reader
 from fieldpipe.recordings.survey import Survey
 from fieldpipe.recordings.typetree import SchemaError
@@ -94,8 +94,8 @@ class _Looker:
     def damaged(self, block: Block, reason: str) -> None:
         self._survey.damaged(block, reason)
 
-    def scanned(self, block: Block, content: Content, scanned: Scanned) -> Sequence[Segment]:
-        for _ in self._survey.parts(block, content, scanned):
+    def scanned(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Sequence[Segment]:
+        for _ in self._survey.parts(block, content, pieces):
             pass
         return []
 

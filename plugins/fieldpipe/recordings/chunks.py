@@ -79,12 +79,19 @@ def read_content(reader: Reader, head: ChunkHead, spool: Path, *, complete: bool
     A complete chunk must have the size and CRC it says; of one that is not, what can be read is returned.
     """
     usual = _in_one_go(reader, head) if complete else None
-    content = _in_blocks(reader, head, spool) if usual is None else usual
+    content, crc = _in_blocks(reader, head, spool) if usual is None else (usual, zlib.crc32(usual))
     if complete and len(content) != head.size:
         raise ChunkDamaged(f"it holds {len(content)} bytes and says {head.size}")
-    if complete and head.crc and zlib.crc32(content) != head.crc:
+    if complete and head.crc and crc != head.crc:
         raise ChunkDamaged("its CRC does not match")
     return content
+
+
+def forget(content: Content, start: int, end: int) -> None:
+    """A range was looked at for now. Of content that lies in a file, no more of it than that stays in memory."""
+    if isinstance(content, mmap.mmap):
+        start -= start % mmap.PAGESIZE
+        content.madvise(mmap.MADV_DONTNEED, start, end - start)
 
 
 def _in_one_go(reader: Reader, head: ChunkHead) -> bytes | None:
@@ -110,38 +117,42 @@ def _zstd(stored: bytes, size: int) -> bytes | None:
 
 
 def _lz4(stored: bytes, size: int) -> bytes | None:
-    decompressor = lz4.frame.LZ4FrameDecompressor()
-    content: bytes = decompressor.decompress(stored, max_length=size + 1)
-    return content if decompressor.eof and not decompressor.unused_data else None
+    if lz4.frame.get_frame_info(stored)["content_size"] != size:
+        return None
+    content, used = lz4.frame.decompress(stored, return_bytes_read=True)
+    return content if used == len(stored) else None
 
 
 _of_thread = threading.local()  # making a decompressor takes as long as a small chunk
 
 
-def _in_blocks(reader: Reader, head: ChunkHead, spool: Path) -> Content:
-    """At most one byte more than the chunk says, so that a bomb is seen and not unpacked."""
+def _in_blocks(reader: Reader, head: ChunkHead, spool: Path) -> tuple[Content, int]:
+    """At most one byte more than the chunk says, so that a bomb is seen and not unpacked; with the CRC."""
     stream = _opened(head.compression, Stream(reader, head.start, head.stored))
     if head.size <= IN_MEMORY:
         memory = io.BytesIO()
-        _copy(stream, memory, head.size + 1)
-        return memory.getvalue()
+        crc = _copy(stream, memory, head.size + 1)
+        return memory.getvalue(), crc
     with tempfile.TemporaryFile(dir=spool) as disk:
-        _copy(stream, disk, head.size + 1)
+        crc = _copy(stream, disk, head.size + 1)
         disk.flush()
-        return mmap.mmap(disk.fileno(), 0, access=mmap.ACCESS_READ) if disk.tell() else b""
+        return (mmap.mmap(disk.fileno(), 0, access=mmap.ACCESS_READ) if disk.tell() else b""), crc
 
 
-def _copy(source: IO[bytes] | io.RawIOBase, target: IO[bytes], limit: int) -> None:
-    """Copy until the source ends, breaks, or has given `limit` bytes."""
+def _copy(source: IO[bytes] | io.RawIOBase, target: IO[bytes], limit: int) -> int:
+    """Copy until the source ends, breaks, or has given `limit` bytes; returns the CRC of what it gave."""
+    crc = 0
     while limit > 0:
         try:
             block = source.read(min(_BLOCK, limit))
         except (zstandard.ZstdError, RuntimeError, EOFError):
-            return
+            break
         if not block:
-            return
+            break
+        crc = zlib.crc32(block, crc)
         target.write(block)
         limit -= len(block)
+    return crc
 
 
 def _opened(compression: str, stored: Stream) -> IO[bytes] | io.RawIOBase:

@@ -198,13 +198,14 @@ class CompiledExecutor:
         )
 
     def _prepare(self, selection: Selection) -> _Actions:
-        handles = [self._plan(decoder) for decoder in selection.decoders.values() if decoder is not None]
-        numbers = iter(range(len(handles)))
+        decoders = dict.fromkeys(decoder for decoder in selection.decoders.values() if decoder is not None)
+        numbers = {decoder: number for number, decoder in enumerate(decoders)}
+        handles = [self._plan(decoder) for decoder in decoders]
         by_channel = (c_int32 * (max(selection.decoders, default=-1) + 1))()
         ctypes.memset(by_channel, 0xFF, ctypes.sizeof(by_channel))
         if selection.start < selection.end:
             for channel, decoder in selection.decoders.items():
-                by_channel[channel] = _ASK if decoder is None else next(numbers)
+                by_channel[channel] = _ASK if decoder is None else numbers[decoder]
         made = _Actions(by_channel, (c_void_p * len(handles))(*(handle.pointer for handle in handles)), handles)
         self._selections[selection] = made
         return made

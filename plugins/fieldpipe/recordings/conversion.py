@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fieldpipe.recordings.container import Block, Remark
-from fieldpipe.recordings.executor import Content, Converted, Scanned, Selection
+from fieldpipe.recordings.executor import Content, Converted, Selection
 from fieldpipe.recordings.messages import message
 from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.options import Options
-from fieldpipe.recordings.pipeline import Segment
+from fieldpipe.recordings.pipeline import Piece, Segment
 from fieldpipe.recordings.summary import ChunkIndex
 from fieldpipe.recordings.survey import Part, Survey
 from fieldpipe.recordings.table import Table
@@ -51,9 +52,9 @@ class Writer:
         """See Consumer."""
         self._survey.damaged(block, reason)
 
-    def scanned(self, block: Block, content: Content, scanned: Scanned) -> Sequence[Segment]:
+    def scanned(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Sequence[Segment]:
         """See Consumer."""
-        parts = [self._route(part) for part in self._survey.parts(block, content, scanned)]
+        parts = [self._route(part) for part in self._survey.parts(block, content, pieces)]
         return [segment for segment in parts if segment]
 
     def converted(self, segment: Segment, content: Content, converted: Converted) -> None:
@@ -67,8 +68,9 @@ class Writer:
 
     def _route(self, part: Part) -> Segment | None:
         tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}
+        sharing = Counter(tables.values())
         for channel, table in tables.items():
-            table.seen(part.tallies[channel])
+            table.seen(part.tallies[channel], is_alone=sharing[table] == 1)
         if any(self._routes.tables.get(channel) is not table for channel, table in tables.items()):
             self._routes = self._new_routes({**self._routes.tables, **tables})
         return Segment(part.start, part.end, self._routes) if tables else None

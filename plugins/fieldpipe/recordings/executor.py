@@ -18,7 +18,7 @@ from fieldpipe.recordings.plan import Plan
 
 Content = bytes | mmap
 MAX_ROW = 64 * 1024 * 1024  # bytes of text; a message that would make more is not decoded
-TEXT_LIMIT = 16 * 1024 * 1024  # bytes of text after which `convert` stops and tells where
+TEXT_LIMIT = 4 * 1024 * 1024  # bytes of text after which `convert` stops and tells where
 FOREVER = 2**64 - 1
 
 
@@ -44,6 +44,7 @@ class Decoder(Protocol):
 class Selection:
     """What shall become of messages. A channel that is not in `decoders` is skipped; None: the caller decodes it.
 
+    Channels with the same decoder make rows of one table.
     Times are log times, `end` is not included.
     """
 
@@ -70,7 +71,7 @@ class Left(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The rows of one channel in a block, as lines of CSV."""
+    """The rows that one decoder made of a block, as lines of CSV. `channel` is that of the first message."""
 
     channel: int
     lines: int

@@ -1,25 +1,34 @@
 """Blocks through the executor: loaded, scanned and converted by workers, taken in and written in the order of the file.
 
 What a block defines must be known before the next one is converted, and rows must be written in order. So each block
-goes through four steps: a worker loads and scans it; the caller takes in what it defines; a worker makes rows; the
-caller writes them. Blocks in flight are bounded by their number and by the memory that they take.
+goes through four steps: a worker loads and scans it; the caller takes in what it defines; workers make rows, of a large
+block several at a time; the caller writes them. What is in flight is bounded by its number and by its memory.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fieldpipe.recordings.chunks import ChunkDamaged
+from fieldpipe.recordings.chunks import ChunkDamaged, forget
 from fieldpipe.recordings.container import Block, Remark
 from fieldpipe.recordings.crew import Crew, Task
 from fieldpipe.recordings.executor import TEXT_LIMIT, Content, Converted, Executor, Scanned, Selection
+from fieldpipe.recordings.records import HEADER
 
-IN_FLIGHT = 96 * 1024 * 1024  # bytes of all blocks that are worked on
-AHEAD = 4  # blocks a worker that are loaded, or converted, before they are asked for: writing takes longer now and then
-TEXT_RATIO = 4  # bytes of text that a byte of records makes, or less
+IN_FLIGHT = 48 * 1024 * 1024  # bytes of all blocks that are worked on
+AHEAD = 3  # blocks a worker that are loaded, or converted, before they are asked for: writing takes longer now and then
+PIECE = 2 * 1024 * 1024  # bytes of records that are scanned, and converted, at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """What a block holds from a place on."""
+
+    start: int
+    scanned: Scanned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +51,7 @@ class Consumer(Protocol):
         """A block could not be loaded."""
         ...
 
-    def scanned(self, block: Block, content: Content, scanned: Scanned) -> Sequence[Segment]:
+    def scanned(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Sequence[Segment]:
         """Take in what a block holds; returns what shall be converted."""
         ...
 
@@ -54,14 +63,21 @@ class Consumer(Protocol):
 @dataclass(frozen=True, slots=True, eq=False)
 class _Loading:
     block: Block
-    cost: int
-    task: Task[tuple[Content, Scanned]]
+    task: Task[tuple[Content, list[Piece]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """Segments to be converted by one worker. With them `frees` bytes are no longer in flight."""
+
+    content: Content
+    segments: Sequence[Segment]
+    frees: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Converting:
-    content: Content
-    cost: int
+    what: _Waiting
     task: Task[tuple[list[tuple[Segment, Converted]], list[Segment]]]
 
 
@@ -73,6 +89,7 @@ class Pipeline:
         self._crew = crew
         self._consumer = consumer
         self._loading: deque[_Loading | Remark] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._converting: deque[_Converting] = deque()
         self._in_flight = 0
         self._ahead = AHEAD * crew.size if crew.size > 1 else 1
@@ -81,64 +98,79 @@ class Pipeline:
         """Returns when everything is written. Raises what the source and the consumer raise."""
         source = iter(blocks)
         following = next(source, None)
-        while following or self._loading or self._converting:
+        while following or self._loading or self._waiting or self._converting:
             while following and self._has_room(following):
                 self._load(following)
                 following = next(source, None)
-            if self._loading and self._may_convert(self._loading[0]):
+            while self._waiting and len(self._converting) < self._ahead:
+                self._convert(self._waiting.popleft())
+            if self._loading and self._may_take_in(self._loading[0]):
                 self._take_in(self._loading.popleft())
-            else:
-                self._write()
+            elif self._converting:
+                self._write(self._converting.popleft())
 
     def _has_room(self, item: Block | Remark) -> bool:
         if not self._loading and not self._converting:
             return True
-        if isinstance(item, Remark):
-            return len(self._loading) <= 2 * self._ahead
-        return len(self._loading) < self._ahead and self._in_flight + _cost(item) <= IN_FLIGHT
+        is_small = isinstance(item, Remark) or self._in_flight + item.size <= IN_FLIGHT
+        return is_small and len(self._loading) < self._ahead
 
-    def _may_convert(self, first: _Loading | Remark) -> bool:
-        if not self._converting:
-            return True
+    def _may_take_in(self, first: _Loading | Remark) -> bool:
         is_ready = isinstance(first, Remark) or first.task.done()
-        return is_ready and len(self._converting) < self._ahead
+        return not self._waiting and (is_ready or not self._converting)
 
     def _load(self, item: Block | Remark) -> None:
         if isinstance(item, Remark):
             self._loading.append(item)
             return
-        self._in_flight += _cost(item)
-        self._loading.append(_Loading(item, _cost(item), self._crew.submit(self._loaded, item)))
+        self._in_flight += item.size
+        self._loading.append(_Loading(item, self._crew.submit(self._loaded, item)))
 
     def _take_in(self, item: _Loading | Remark) -> None:
         if isinstance(item, Remark):
             self._consumer.remark(item)
             return
         try:
-            content, scanned = item.task.result()
+            content, pieces = item.task.result()
         except ChunkDamaged as error:
-            self._in_flight -= item.cost
+            self._in_flight -= item.block.size
             self._consumer.damaged(item.block, str(error))
             return
-        segments = self._consumer.scanned(item.block, content, scanned)
-        task = self._crew.submit(self._converted, content, segments)
-        self._converting.append(_Converting(content, item.cost, task))
+        segments = self._consumer.scanned(item.block, content, pieces)
+        self._waiting += [_Waiting(content, group, 0) for group in _groups(segments)]
+        self._waiting.append(_Waiting(b"", [], item.block.size))
 
-    def _write(self) -> None:
-        item = self._converting.popleft()
+    def _convert(self, item: _Waiting) -> None:
+        self._converting.append(_Converting(item, self._crew.submit(self._converted, item.content, item.segments)))
+
+    def _write(self, item: _Converting) -> None:
         made, rest = item.task.result()
         if rest:  # goes on while what is there is written
-            task = self._crew.submit(self._converted, item.content, rest)
-            self._converting.appendleft(_Converting(item.content, item.cost, task))
+            following = _Waiting(item.what.content, rest, item.what.frees)
+            task = self._crew.submit(self._converted, following.content, rest)
+            self._converting.appendleft(_Converting(following, task))
         for segment, converted in made:
-            self._consumer.converted(segment, item.content, converted)
+            self._consumer.converted(segment, item.what.content, converted)
             converted.release()
-        if not rest:
-            self._in_flight -= item.cost
+            forget(item.what.content, segment.start, converted.stop)
+        self._in_flight -= 0 if rest else item.what.frees
 
-    def _loaded(self, block: Block) -> tuple[Content, Scanned]:
+    def _loaded(self, block: Block) -> tuple[Content, list[Piece]]:
         content = block.load()
-        return content, self._executor.scan(content, 0, len(content))
+        return content, [*self._pieces(content)]
+
+    def _pieces(self, content: Content) -> Iterator[Piece]:
+        start, size = 0, len(content)
+        while start < size:
+            end = start + PIECE
+            if start + HEADER.size <= size:  # a record may be longer than a piece
+                end = max(end, start + HEADER.size + HEADER.unpack_from(content, start)[1])
+            scanned = self._executor.scan(content, start, min(end, size))
+            forget(content, start, scanned.end)
+            yield Piece(start, scanned)
+            if scanned.end == start:
+                return
+            start = scanned.end
 
     def _converted(
         self, content: Content, segments: Sequence[Segment]
@@ -157,5 +189,15 @@ class Pipeline:
         return made, []
 
 
-def _cost(block: Block) -> int:
-    return block.size + min(TEXT_RATIO * block.size, TEXT_LIMIT)
+def _groups(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """Small segments together, so that a worker is not called for each."""
+    group: list[Segment] = []
+    size = 0
+    for segment in segments:
+        group.append(segment)
+        size += segment.end - segment.start
+        if size >= PIECE // 2:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

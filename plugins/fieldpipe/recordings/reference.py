@@ -67,15 +67,16 @@ class ReferenceExecutor:
 
 @dataclass(slots=True)
 class _Lines:
-    """The rows of one channel so far."""
+    """Rows so far; `channel` is the one of the first."""
 
+    channel: int
     count: int = 0
     escaped: int = 0
     texts: list[bytes] = field(default_factory=list)
 
 
 def _convert(content: Content, start: int, end: int, selection: Selection) -> Converted:
-    lines: dict[int, _Lines] = {}
+    lines: dict[Decoder, _Lines] = {}  # channels with the same decoder share them
     left: list[Left] = []
     stop, size = start, 0
     for opcode, body, stop in _records(content, start, end):
@@ -88,7 +89,7 @@ def _convert(content: Content, start: int, end: int, selection: Selection) -> Co
         if decoder is None:
             left.append(Left(Why.ASKED, channel, body, stop))
             continue
-        made = lines.setdefault(channel, _Lines())
+        made = lines.setdefault(decoder, _Lines(channel))
         times = f"{log_time},{publish_time},{sequence}"
         before = decoder.escaped
         text = _text(decoder, times, content[body + MESSAGE.size : stop])
@@ -103,7 +104,7 @@ def _convert(content: Content, start: int, end: int, selection: Selection) -> Co
         size += sum(map(len, text))
         if size >= TEXT_LIMIT:
             break
-    rows = [Rows(channel, made.count, made.escaped, b"".join(made.texts)) for channel, made in lines.items()]
+    rows = [Rows(made.channel, made.count, made.escaped, b"".join(made.texts)) for made in lines.values()]
     return Converted(stop, rows, left)
 
 

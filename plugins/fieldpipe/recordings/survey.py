@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fieldpipe.recordings.container import Block, Container
@@ -10,6 +10,7 @@ from fieldpipe.recordings.definitions import MAX_DEFINITION, Definitions
 from fieldpipe.recordings.executor import Content, Defined, Executor, Scanned, Tally
 from fieldpipe.recordings.health import Health
 from fieldpipe.recordings.notes import Notes
+from fieldpipe.recordings.pipeline import Piece
 from fieldpipe.recordings.records import HEADER, RecordDamaged, Topic
 
 
@@ -59,18 +60,24 @@ class Survey:
         if block.is_complete:  # of the other sort the container tells
             self._notes.error(f"byte {block.position}: a chunk was skipped: {reason}")
 
-    def parts(self, block: Block, content: Content, scanned: Scanned) -> Iterator[Part]:
-        """The parts of a block. Most have one: a new one begins where a number gets another meaning."""
+    def parts(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Iterator[Part]:
+        """The parts of a block: its pieces, and a new one wherever a number gets another meaning."""
         self._count(block)
-        self._tell(block, content, scanned)
-        start = 0
+        for piece in pieces:
+            self._tell(block, piece.scanned)
+            yield from self._parts(block, content, piece.start, piece.scanned)
+        if block.is_complete and len(content) != (pieces[-1].scanned.end if pieces else 0):
+            self._notes.error(f"byte {block.position}: the chunk there ends inside a record")
+
+    def _parts(self, block: Block, content: Content, start: int, scanned: Scanned) -> Iterator[Part]:
+        tallies: Mapping[int, Tally] | None = scanned.tallies
         for defined in scanned.definitions:
             body = content[defined.start : min(defined.end, defined.start + MAX_DEFINITION + 1)]
             if self._definitions.replaces(defined.opcode, body):
                 yield self._part(content, start, defined.start - HEADER.size)
-                start = defined.start - HEADER.size
+                start, tallies = defined.start - HEADER.size, None
             self._define(block, defined, body)
-        yield self._part(content, start, scanned.end, None if start else scanned.tallies)
+        yield self._part(content, start, scanned.end, tallies)
 
     def _part(self, content: Content, start: int, end: int, tallies: Mapping[int, Tally] | None = None) -> Part:
         if tallies is None:
@@ -93,12 +100,10 @@ class Survey:
         self.health.chunks += block.is_chunk
         self.health.unchecked += block.is_chunk and not block.is_checked
 
-    def _tell(self, block: Block, content: Content, scanned: Scanned) -> None:
+    def _tell(self, block: Block, scanned: Scanned) -> None:
         for start, end in scanned.refused:
             where = " in the chunk there" if block.is_chunk else ""
             self._notes.error(f"byte {_place(block, start)}: a message of {end - start} bytes{where} was skipped")
-        if scanned.end != len(content) and block.is_complete:
-            self._notes.error(f"byte {block.position}: the chunk there ends inside a record")
 
 
 def _place(block: Block, start: int) -> int:

@@ -59,11 +59,10 @@ class Table:
         self._kind = kind_of(topic) if _has_bytes(self._readable.plan.program) else None
         self._choose(folder, executor)
 
-    def seen(self, tally: Tally) -> None:
-        """Messages of a channel come, in file order."""
+    def seen(self, tally: Tally, *, is_alone: bool) -> None:
+        """Messages of a channel come, in file order; alone, or among those of other channels of this table."""
         self._messages += tally.messages
-        # also true of channels that share a table: whether their rows are in order is looked up in the end
-        self._is_in_doubt |= tally.backwards > 0 or tally.first < self._last_time
+        self._is_in_doubt |= not is_alone or tally.backwards > 0 or tally.first < self._last_time
         self._last_time = max(tally.last, self._last_time)
 
     def write(self, rows: Rows) -> None:

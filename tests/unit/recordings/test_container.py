@@ -4,7 +4,7 @@ import random
 import resource
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +18,10 @@ from fieldpipe.errors import PermanentError
 from fieldpipe.recordings import chunks, definitions
 from fieldpipe.recordings.container import Block, Container, NotMcap, Remark
 from fieldpipe.recordings.crew import Crew
-from fieldpipe.recordings.executor import Content, Converted, Scanned, Selection
+from fieldpipe.recordings.executor import Content, Converted, Selection
 from fieldpipe.recordings.messages import Message, message
 from fieldpipe.recordings.notes import Notes
-from fieldpipe.recordings.pipeline import Pipeline, Segment
+from fieldpipe.recordings.pipeline import Piece, Pipeline, Segment
 from fieldpipe.recordings.reader import MemoryReader
 from fieldpipe.recordings.records import Topic
 from fieldpipe.recordings.reference import ReferenceExecutor
@@ -57,9 +57,9 @@ class Collector:
     def damaged(self, block: Block, reason: str) -> None:
         self._survey.damaged(block, reason)
 
-    def scanned(self, block: Block, content: Content, scanned: Scanned) -> list[Segment]:
+    def scanned(self, block: Block, content: Content, pieces: Sequence[Piece]) -> list[Segment]:
         segments = []
-        for part in self._survey.parts(block, content, scanned):
+        for part in self._survey.parts(block, content, pieces):
             segments.append(Segment(part.start, part.end, Selection(dict.fromkeys(part.topics))))
             self._topics[segments[-1].selection] = part.topics
         return segments

@@ -63,6 +63,15 @@ def test_rows_come_by_channel_in_the_order_of_the_block() -> None:
     assert found == Converted(len(content), [Rows(1, 3, 0, b"5,6,7,a\n5,6,7,b\n4,5,7,c\n")], [])
 
 
+def test_channels_with_the_same_decoder_share_their_rows() -> None:
+    decoder = Words()
+    content = message(4, 1, b"a") + message(1, 2, b"b") + message(4, 3, b"c")
+
+    found = ReferenceExecutor().convert(content, 0, len(content), Selection({1: decoder, 4: decoder}))
+
+    assert found.rows == [Rows(4, 3, 0, b"1,2,7,a\n2,3,7,b\n3,4,7,c\n")]
+
+
 def test_what_the_caller_must_look_at_is_left_with_the_place_of_its_record() -> None:
     parts = [message(2, 1, b"asked"), message(1, 2, b"?"), message(1, 3, b"x+\\")]
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import struct
 import zlib
+from dataclasses import dataclass
 
 import pytest
 from mcap.writer import Writer
@@ -125,13 +126,33 @@ def test_one_topic_with_two_schemas_becomes_two_tables(convert: Convert) -> None
     ]
 
 
-def test_publishers_of_one_topic_and_schema_share_its_table(convert: Convert) -> None:
-    again = Channel("/numbers", "cdr", NUMBERS.schema, "ros2msg", NUMBERS.text)
-    assert again is not NUMBERS
+@dataclass(frozen=True)
+class OtherPublisher(Channel):
+    """Of the same topic and schema, with a number of its own."""
 
-    result = convert(mcap(sent(NUMBERS, {"number": 1}, {"number": 2}) + sent(again, {"number": 3}, start=START * 2)))
 
-    assert len(result.rows("numbers.csv")) == 4
+OTHER_NUMBERS = OtherPublisher("/numbers", "cdr", NUMBERS.schema, "ros2msg", NUMBERS.text)
+
+
+def test_publishers_of_one_topic_and_schema_share_its_table_in_the_order_of_the_file(convert: Convert) -> None:
+    messages = [
+        (channel, START, channel.encode({"number": n})) for n, channel in enumerate([NUMBERS, OTHER_NUMBERS] * 3)
+    ]
+
+    result = convert(mcap(messages))
+
+    assert [line.rpartition(",")[2] for line in result.rows("numbers.csv")[1:]] == list("012345")
+    assert result.manifest["warnings"] == []
+
+
+def test_publishers_of_one_topic_whose_times_go_backwards_between_them_are_sorted(convert: Convert) -> None:
+    times = [(NUMBERS, 0), (OTHER_NUMBERS, 2), (NUMBERS, 1), (OTHER_NUMBERS, 3)]
+    messages = [(channel, START + time, channel.encode({"number": time})) for channel, time in times]
+
+    result = convert(mcap(messages))
+
+    assert [line.rpartition(",")[2] for line in result.rows("numbers.csv")[1:]] == list("0123")
+    assert result.manifest["warnings"] == ["topic /numbers: log times went backwards; the rows were sorted"]
 
 
 def test_names_of_topics_are_safe_and_never_meet() -> None:

@@ -130,6 +130,7 @@ struct ScanView {
 };
 
 struct Table {
+  int32_t action;
   uint64_t channel, rows, escaped;
   Buffer text;
 };
@@ -185,7 +186,7 @@ class Result {
 
  private:
   void clear() {
-    for (size_t at = 0; at < used_; ++at) index_[tables_[at]->channel] = -1;
+    for (size_t at = 0; at < used_; ++at) index_[tables_[at]->action] = -1;
     used_ = 0;
     views_.clear();
     left_.clear();
@@ -202,7 +203,7 @@ class Result {
       left_.push_back({ASKED, channel, start, start + length});
       return 0;
     }
-    Table& table = this->table(channel);
+    Table& table = this->table(action, channel);
     size_t before = table.text.size();
     try {
       workspace_.escaped = 0;
@@ -217,16 +218,18 @@ class Result {
     return table.text.size() - before;
   }
 
-  Table& table(uint16_t channel) {
-    if (index_[channel] < 0) {
+  // Channels with the same plan share a table, so that its rows stand in the order of the block.
+  Table& table(int32_t action, uint16_t channel) {
+    if (index_[action] < 0) {
       if (used_ == tables_.size()) tables_.push_back(std::make_unique<Table>());
       Table& made = *tables_[used_];
+      made.action = action;
       made.channel = channel;
       made.rows = made.escaped = 0;
       made.text.clear();
-      index_[channel] = static_cast<int32_t>(used_++);
+      index_[action] = static_cast<int32_t>(used_++);
     }
-    return *tables_[static_cast<size_t>(index_[channel])];
+    return *tables_[static_cast<size_t>(index_[action])];
   }
 
   uint64_t rows(const Plan& plan, Buffer& out, const uint8_t* body, uint64_t length) {
