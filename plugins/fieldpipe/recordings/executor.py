@@ -18,6 +18,7 @@ from fieldpipe.recordings.plan import Plan
 
 Content = bytes | mmap
 MAX_ROW = 64 * 1024 * 1024  # bytes of text; a message that would make more is not decoded
+MAX_ROWS = 1_000_000  # of a message whose list is exploded; one that would make more is not decoded
 TEXT_LIMIT = 4 * 1024 * 1024  # bytes of text after which `convert` stops and tells where
 FOREVER = 2**64 - 1
 

@@ -19,7 +19,7 @@ from fieldpipe.recordings.cells import defused, json_string, quoted
 from fieldpipe.recordings.executor import MAX_ROW, DecodeError
 from fieldpipe.recordings.jsonplan import TIMES, plain
 from fieldpipe.recordings.plan import Instruction, Op, Plan
-from fieldpipe.recordings.rows import Exploded, rows_of
+from fieldpipe.recordings.rows import Exploded, check_count, rows_of
 from fieldpipe.recordings.typetree import Kind
 
 MAX_NESTING = 128  # of arrays and objects
@@ -102,6 +102,7 @@ class JsonDecoder:
             elements: list[Cells] = []
             for inner in value or [None]:
                 elements.append(element(inner))
+                check_count(elements)
                 if len(elements) * rows.cells > MAX_ROW:
                     raise DecodeError(f"the rows of the message have more than {MAX_ROW} cells")
             return [elements]

@@ -23,7 +23,7 @@ from fieldpipe.recordings.steps import (
 )
 from fieldpipe.recordings.typetree import Kind
 
-MAX_EMPTY = 65_536  # elements that take no bytes: nothing in the payload bounds their number
+MAX_EMPTY = 1024  # elements that take no bytes: nothing in the payload bounds their number
 
 
 class Linker:

@@ -14,6 +14,7 @@ from fieldpipe.recordings.executor import MAX_ROW, DecodeError
 from fieldpipe.recordings.plan import Instruction, Op, Plan
 from fieldpipe.recordings.protovalues import Value, adds_up, contents, elements, fits, integer, last, real, signed
 from fieldpipe.recordings.protowire import WireType, occurrences
+from fieldpipe.recordings.rows import check_count
 from fieldpipe.recordings.typetree import Kind
 
 MAX_PIECES = 1024 * 1024  # that fields of a payload come in, when they come more than once with others between
@@ -59,6 +60,7 @@ class _Run:
             return [self._cells]
         at, elements = self._exploded
         before, behind = self._cells[:at], self._cells[at:]
+        check_count(elements)
         self._bounded(len(elements) * sum(map(len, self._cells)))
         return [[*before, *element, *behind] for element in elements]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass, field
 
-from fieldpipe.recordings.executor import MAX_ROW, DecodeError
+from fieldpipe.recordings.executor import MAX_ROW, MAX_ROWS, DecodeError
 
 
 @dataclass(slots=True)
@@ -19,13 +20,20 @@ class Exploded:
 
 
 def rows_of(cells: list[str], exploded: Exploded | None = None) -> list[list[str]]:
-    """One row, or one for every element. Raises DecodeError for more than MAX_ROW bytes of text in all of them."""
+    """One row, or one for every element. Raises DecodeError for more than MAX_ROWS, or MAX_ROW bytes of text in all."""
     if exploded is None:
         _check(_size(cells))
         return [cells]
+    check_count(exploded.elements)
     _check(len(exploded.elements) * _size(cells) + sum(map(_size, exploded.elements)))
     before, after = cells[: exploded.behind], cells[exploded.behind :]
     return [[*before, *element, *after] for element in exploded.elements]
+
+
+def check_count(elements: Sized) -> None:
+    """Raises DecodeError for more rows than a message may make."""
+    if len(elements) > MAX_ROWS:
+        raise DecodeError(f"the message makes more than {MAX_ROWS} rows")
 
 
 def _check(size: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fieldpipe.recordings.decode import CdrDecoder
 from fieldpipe.recordings.encode import encode
-from fieldpipe.recordings.executor import MAX_ROW
+from fieldpipe.recordings.executor import MAX_ROW, MAX_ROWS
 from fieldpipe.recordings.plan import PLAIN, Shape, compile_plan
 from fieldpipe.recordings.ros2msg import parse
 from tests.unit.recordings.agreement import converted, line, refusal, rows
@@ -127,6 +127,12 @@ def test_the_rows_of_an_exploded_list_count_together() -> None:
 
     assert len(rows(made, fits)) == 1024
     assert "bytes of text" in refusal(made, does_not)
+
+
+def test_a_message_may_make_a_million_rows_and_no_more() -> None:
+    made = decoder("uint8[] list", Shape(explode=frozenset(["list"])))
+
+    assert refusal(made, LITTLE + struct.pack("<I", MAX_ROWS + 1) + bytes(MAX_ROWS + 1)).endswith("1000000 rows")
 
 
 def test_names_that_make_much_text_of_few_bytes_count_too() -> None:

@@ -16,9 +16,15 @@ struct Workspace {
   std::vector<size_t> marks;  // where each of them ends
   bool has_more = false;      // the payload held members that the schema does not name
   uint64_t escaped = 0;       // texts that held bytes which are not valid
+
+  // A row ends here.
+  void mark() {
+    if (marks.size() == MAX_ROWS) throw Undecodable{};
+    marks.push_back(scratch.size());
+  }
 };
 
-constexpr uint64_t MAX_EMPTY = 65536;  // elements that take no bytes
+constexpr uint64_t MAX_EMPTY = 1024;  // elements that take no bytes
 
 // How a payload is laid out: byte order, widest alignment (1: none), sizes before collections, zero behind strings.
 template <bool SWAPPED, uint64_t WIDEST, bool DELIMITERS, bool TERMINATED>
@@ -98,11 +104,11 @@ class InOrder {
     workspace_.marks.clear();
     if (count == 0) {
       for (uint32_t cell = 0; cell < instruction->cells; ++cell) out_->put(',');
-      workspace_.marks.push_back(out_->size());
+      workspace_.mark();
     }
     for (; count > 0; --count) {
       cells(instruction + 1, next(instruction));
-      workspace_.marks.push_back(out_->size());
+      workspace_.mark();
     }
     out_ = row;
   }

@@ -152,7 +152,7 @@ class ByName : private JsonText {
     at = peek(at) == '[' ? inside(at, ']', [&](At inner) { return element(field, inner); }) : word(at, "null");
     if (workspace_.marks.empty()) {
       absent(field.column, field.column + field.cells);
-      workspace_.marks.push_back(out_->size());
+      workspace_.mark();
     }
     out_ = row;
     is_shuffled_ = was_shuffled;
@@ -165,7 +165,7 @@ class ByName : private JsonText {
     is_shuffled_ = false;
     at = field.object != nullptr ? nullable(*field.object, at) : cell(field.column, [&] { return leaf(at); });
     if (is_shuffled_) put_in_order(begin, field.column, field.column + field.cells);
-    workspace_.marks.push_back(out_->size());
+    workspace_.mark();
     return at;
   }
 

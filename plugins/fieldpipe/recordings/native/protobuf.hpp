@@ -84,11 +84,11 @@ class ByNumber {
     workspace_.marks.clear();
     finds_.each_element(member, slot, [&](const Slot& element) {
       value(member, element, depth);
-      workspace_.marks.push_back(out_->size());
+      workspace_.mark();
     });
     if (workspace_.marks.empty()) {
       commas(member.cells);
-      workspace_.marks.push_back(out_->size());
+      workspace_.mark();
     }
     out_ = row;
   }

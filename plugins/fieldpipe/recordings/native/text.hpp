@@ -8,9 +8,10 @@
 
 namespace fieldpipe {
 
-constexpr size_t MAX_ROW = 64 << 20;  // bytes of text that one message may make
+constexpr size_t MAX_ROW = 64 << 20;    // bytes of text that one message may make
+constexpr size_t MAX_ROWS = 1'000'000;  // that one message may make
 
-// A payload is not what its schema says, or makes more than MAX_ROW bytes of text.
+// A payload is not what its schema says, or makes more than MAX_ROW bytes of text or MAX_ROWS rows.
 struct Undecodable {};
 
 class Buffer {
