@@ -27,7 +27,7 @@ from typing import IO
 import zstandard
 from mcap.opcode import Opcode
 
-from fieldpipe.recordings.chunks import read_head
+from fieldpipe.recordings.chunks import HEAD_SIZE, parse_head
 from tests.bench.convert_robot import doubles
 
 PARTS = ("read", "decompress", "crc", "format", "write")
@@ -85,7 +85,7 @@ def _chunks(file: IO[bytes], size: int) -> Iterator[tuple[int, int, int]]:
         header = file.read(_HEADER)
         opcode, length = header[0], int.from_bytes(header[1:], "little")
         if opcode == Opcode.CHUNK:
-            head = read_head(file, position + _HEADER, length)
+            head = parse_head(file.read(HEAD_SIZE), position + _HEADER, length)
             yield head.start, head.stored, head.size
         position += _HEADER + length
 
