@@ -1,0 +1,115 @@
+"""A conversion gives the same bytes whoever works on it, and however it is cut into pieces."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fieldpipe.recordings import chunks, container, pipeline
+from fieldpipe.recordings import convert as module
+from fieldpipe.recordings.options import Options
+from fieldpipe.recordings.reference import ReferenceExecutor
+from tests.builders import START, Channel, json_topic, mcap, robot_recording, ros2, sent
+from tests.unit.recordings.conftest import Convert, Converted
+
+SECOND = 1_000_000_000
+HEAVY = {"minio", "pydantic", "urllib3", "structlog", "rich", "airflow", "pandas", "numpy", "google.protobuf"}
+
+
+def mixed() -> bytes:
+    """Tables, pictures, raw payloads, rows of a list, times that go backwards, several chunks."""
+    dice = random.Random(1)
+    camera = ros2("/cam", "string format\nuint8[] data", "sensor_msgs/msg/CompressedImage")
+    numbers = ros2("/numbers", "int64 number\nstring[] names")
+    status = json_topic("/status", {"type": "object", "properties": {"ok": {"type": "boolean"}}})
+    odd = Channel("/odd", "octets")
+    messages = []
+    for index in range(400):
+        time = START + index * SECOND - (SECOND * 3 if index % 50 == 0 else 0)
+        value = {"number": index, "names": ["a,b", "x" * dice.randrange(40)]}
+        payload = numbers.encode(value) if index % 37 else b"\0\1\0\0bad"
+        messages += [
+            (numbers, time, payload),
+            (status, time, b'{"ok":true}' if index % 11 else b'{"ok":false,"why":1}'),
+            (odd, time, bytes(index % 7)),
+        ]
+        messages += [(camera, time, camera.encode({"format": "jpeg", "data": bytes(200)}))] if index % 20 == 0 else []
+    return mcap(messages, chunk_size=5000)
+
+
+def damaged() -> bytes:
+    """One chunk in the middle does not have its CRC, and the end is missing."""
+    content = bytearray(mixed())
+    content[len(content) // 3] ^= 0x10
+    return bytes(content[: len(content) * 3 // 4])
+
+
+def unchunked() -> bytes:
+    """Numbers that change their meaning between records."""
+    first, second = ros2("/a", "int64 x"), ros2("/b", "string y")
+    return mcap([*sent(first, *({"x": n} for n in range(300))), *sent(second, {"y": "z"})], chunked=False)
+
+
+RECORDINGS = {made.__name__: made() for made in (mixed, damaged, unchunked)} | {"robot": robot_recording(seconds=3)}
+
+
+@pytest.fixture(autouse=True)
+def no_recording_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one worker would do for all of these."""
+    monkeypatch.setattr(module, "SMALL", 0)
+
+
+def same(first: Converted, second: Converted) -> bool:
+    """Everything but the name of the source."""
+    manifests = [{**made.manifest, "source": {}} for made in (first, second)]
+    return first.files == second.files and manifests[0] == manifests[1]
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_number_of_workers_changes_nothing(name: str, workers: int, convert: Convert) -> None:
+    alone = convert(RECORDINGS[name], Options(workers=1))
+
+    assert len(alone.files) > 1
+    assert same(convert(RECORDINGS[name], Options(workers=workers)), alone)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+@pytest.mark.parametrize(("piece", "text"), [(1, 1), (700, 10**9), (10**9, 300)])
+def test_the_size_of_pieces_changes_nothing(
+    name: str, piece: int, text: int, convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = convert(RECORDINGS[name])
+
+    monkeypatch.setattr(pipeline, "PIECE", piece)
+    monkeypatch.setattr(pipeline, "TEXT_LIMIT", text)
+    monkeypatch.setattr(chunks, "IN_MEMORY", piece)
+    monkeypatch.setattr(container, "_FIRST_RUN", piece)
+    monkeypatch.setattr(pipeline, "IN_FLIGHT", piece)
+
+    assert same(convert(RECORDINGS[name], Options(workers=2)), whole)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_the_executor_changes_nothing(name: str, convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = convert(RECORDINGS[name])
+    monkeypatch.setattr(module, "executor", ReferenceExecutor)
+
+    assert same(convert(RECORDINGS[name], Options(workers=3)), fast)
+
+
+def test_a_conversion_by_hand_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    source = tmp_path / "a.mcap"
+    source.write_bytes(robot_recording())
+    script = (
+        "import sys; from scripts.convert_recording import main\n"
+        f"sys.argv = ['convert', {str(source)!r}, '--out', {str(tmp_path / 'out')!r}]\n"
+        "assert main() == 0\n"
+        f"print(*sorted({HEAVY} & {{*sys.modules}}), file=sys.stderr)"
+    )
+
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert run.stderr == "\n"
