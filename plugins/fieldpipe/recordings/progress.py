@@ -53,5 +53,5 @@ class Progress:
         share = done / max(self._expected, 1)
         bar = f"{'#' * int(share * _BAR):<{_BAR}}"
         left = int(seconds * (1 - share) / share) if share else 0
-        rate = done / _MIB / max(seconds, INTERVAL)
+        rate = done / _MIB / max(seconds, 0.001)
         return f"[{bar}] {share:4.0%}  {done / _MIB:,.0f} MiB  {rate:,.0f} MiB/s  {left // 60}:{left % 60:02} left"
