@@ -422,10 +422,11 @@ def test_lists_in_more_pieces_than_anybody_writes_are_refused() -> None:
     read = decoder(field("a", 1, "BOOL", "REPEATED"), field("b", 2, "BOOL", "REPEATED"))
     pair = number(1, 1) + number(2, 0)
     whole, broken = pair + pair * (MAX_PIECES // 2), pair + pair * (MAX_PIECES // 2 + 1)
-    block = agreement.block([whole, broken])
+    executor, selection = compiled.load(), Selection({1: read})
 
-    made = compiled.load().convert(block, 0, len(block), Selection({1: read}))
+    made = executor.convert(agreement.block([whole]), 0, len(agreement.block([whole])), selection)
+    refused = executor.convert(agreement.block([broken]), 0, len(agreement.block([broken])), selection)
 
     text = b",".join([b"true"] * (1 + MAX_PIECES // 2))
     assert bytes(made.rows[0].text) == b'0,0,0,"[%s]","[%s]"\n' % (text, text.replace(b"true", b"false"))
-    assert [left.why for left in made.left] == [Why.UNDECODABLE]
+    assert (made.left, [left.why for left in refused.left]) == ([], [Why.UNDECODABLE])
