@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 STACK := $(BIN)/python -m scripts.stack
 PACKAGE := pyproject.toml setup.py $(wildcard plugins/fieldpipe/recordings/native/*)
+COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
+# a compiler that came after the installation: install again
+AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
 .PHONY: help demo test test-faults bench-events bench-convert fuzz up down status logs ledger lint format lock clean
 
@@ -82,14 +85,17 @@ $(VENV)/.uv: requirements/bootstrap.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bootstrap.txt
 	@touch $@
 
-$(VENV)/.local: $(VENV)/.uv requirements/local.txt $(PACKAGE)
-	@if [ -e $(VENV)/.dev ] && [ -z "$$(find requirements/dev.txt $(PACKAGE) -newer $(VENV)/.dev)" ]; then :; \
+$(VENV)/.local: $(VENV)/.uv requirements/local.txt $(PACKAGE) $(AGAIN)
+	@if [ -z "$(AGAIN)" ] && [ -e $(VENV)/.dev ] && [ -z "$$(find requirements/dev.txt $(PACKAGE) -newer $(VENV)/.dev)" ]; then :; \
 	  else $(call install,local); fi
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.uv requirements/dev.txt $(PACKAGE)
+$(VENV)/.dev: $(VENV)/.uv requirements/dev.txt $(PACKAGE) $(AGAIN)
 	@$(call install,dev)
 	@touch $@
+
+.PHONY: compiler
+compiler:
 
 define install
 echo "installing requirements/$(1).txt ..." && \
