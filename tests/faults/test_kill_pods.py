@@ -67,7 +67,7 @@ def test_a_rerun_of_a_killed_pod_gives_the_same_bytes_and_nothing_partial_is_eve
 
 
 def test_of_two_pods_on_one_object_the_slower_one_finds_the_manifest_taken_and_ends_well(plane: Plane) -> None:
-    put = plane.put("run.mcap", robot_recording(seconds=20))
+    put = plane.put("run.mcap", robot_recording(seconds=60))
     slow = plane.start_pod("slow", 1, work(put))
     eventually(lambda: reading_is_over(slow.pid), POD_SECONDS, plane.logs)
     slow.send_signal(signal.SIGSTOP)

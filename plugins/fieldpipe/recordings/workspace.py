@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PREFIX = ".fieldpipe-recording-"
+_PREFIX = "fieldpipe-recording-"
 _SETTLED = 60  # seconds: a younger folder may belong to a process that has not locked it yet
 
 
 @contextmanager
 def workspace(parent: Path | None = None) -> Iterator[Path]:
-    """An empty folder under `parent` (TMPDIR), locked while it is in use."""
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent, ignore_cleanup_errors=True) as name:
+    """An empty folder under TMPDIR, or a hidden one in `parent`, locked while it is in use."""
+    prefix = f".{_PREFIX}" if parent else _PREFIX
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
         lock = os.open(name, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -28,9 +29,10 @@ def workspace(parent: Path | None = None) -> Iterator[Path]:
 
 
 def sweep(parent: Path | None = None) -> int:
-    """Remove what killed processes left behind in `parent` (TMPDIR); returns how many folders that were."""
+    """Remove what killed processes left behind; returns how many folders that were."""
     old = time.time() - _SETTLED
-    return sum(_remove_if_left(path, old) for path in (parent or Path(tempfile.gettempdir())).glob(f"{_PREFIX}*"))
+    left = parent.glob(f".{_PREFIX}*") if parent else Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")
+    return sum(_remove_if_left(path, old) for path in left)
 
 
 def _remove_if_left(folder: Path, old: float) -> bool:

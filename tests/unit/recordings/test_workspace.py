@@ -51,3 +51,18 @@ def test_what_is_in_use_is_never_swept() -> None:
 
         assert sweep() == 0
         assert folder.exists()
+
+
+def test_a_workspace_in_a_target_is_hidden_and_swept_there(
+    temporary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    target = tmp_path_factory.mktemp("target")
+
+    with workspace(target) as folder:
+        assert (folder.parent, folder.name[0]) == (target, ".")
+    left = target / folder.name
+    left.mkdir()
+    grow_old(left)
+
+    assert (sweep(), sweep(target)) == (0, 1)
+    assert list(target.iterdir()) == []
