@@ -114,4 +114,9 @@ def _convert(container: Container, spool: Spool, notes: Notes, options: Options)
     for topic in survey.topics():
         tables.declare(topic)
         survey.health.topic(topic)
-    return tables.finish(notes), survey.health
+    outputs = tables.finish(notes)
+    if options.topics and not outputs:
+        notes.warn(f"no topic is called {' or '.join(options.topics)}")
+    if options.explode and not tables.have_exploded:
+        notes.warn(f"no topic has a list called {' or '.join(options.explode)}")
+    return outputs, survey.health

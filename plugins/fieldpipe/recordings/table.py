@@ -56,8 +56,13 @@ class Table:
             self._reason = str(error)
             return
         self._part = spool.part(f"{stem}.csv")
-        self._kind = kind_of(topic) if _has_bytes(self._readable.plan.program) else None
+        self._kind = kind_of(topic) if _has(Op.BYTES, self._readable.plan.program) else None
         self._choose(folder, executor)
+
+    @property
+    def has_exploded(self) -> bool:
+        """Whether elements of a list are rows."""
+        return self._part is not None and _has(Op.ROWS, self._readable.plan.program)
 
     def seen(self, tally: Tally, *, is_alone: bool) -> None:
         """Messages of a channel come, in file order; alone, or among those of other channels of this table."""
@@ -182,6 +187,6 @@ class Table:
             notes.warn(f"{where}: {self._escaped} texts were not valid; their bad bytes are escaped")
 
 
-def _has_bytes(program: Sequence[Instruction]) -> bool:
-    """Whether a plan takes bytes aside."""
-    return any(instruction.op is Op.BYTES or _has_bytes(instruction.body) for instruction in program)
+def _has(op: Op, program: Sequence[Instruction]) -> bool:
+    """Whether a plan does that anywhere."""
+    return any(instruction.op is op or _has(op, instruction.body) for instruction in program)

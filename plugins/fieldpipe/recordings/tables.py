@@ -44,6 +44,11 @@ class Tables:
             self._tables[topic] = Table(topic, stem, folder, self._spool, self._options, self._executor)
         return self._tables[topic]
 
+    @property
+    def have_exploded(self) -> bool:
+        """Whether elements of lists became rows of any of them."""
+        return any(table.has_exploded for table in self._tables.values())
+
     def finish(self, notes: Notes) -> list[Output]:
         """Close everything; the results in the order of their names."""
         outputs: list[Output] = []

@@ -63,6 +63,14 @@ def test_topics_are_chosen_by_globs(convert: Convert) -> None:
     assert [topic["topic"] for topic in result.manifest["topics"]] == ["/imu/data", "/odom"]
 
 
+def test_choices_that_nothing_answers_to_are_told(convert: Convert) -> None:
+    nothing = convert(small_recording(1), Options(topics=("/imu", "/odom")))
+    no_list = convert(small_recording(1), Options(explode=("poses",)))
+
+    assert (nothing.files, nothing.manifest["warnings"]) == ({}, ["no topic is called /imu or /odom"])
+    assert no_list.manifest["warnings"] == ["no topic has a list called poses"]
+
+
 def test_a_window_holds_its_start_and_not_its_end(convert: Convert) -> None:
     content = mcap(sent(NUMBERS, *({"number": n} for n in range(10))), chunk_size=80)
 
@@ -96,6 +104,7 @@ def test_elements_of_a_list_become_rows(convert: Convert) -> None:
         ("a", "3.0", "4.0", "[1,2]"),
         ("b", "", "", "[]"),
     ]
+    assert result.manifest["warnings"] == []
 
 
 def test_bytes_may_be_base64(convert: Convert) -> None:
