@@ -76,6 +76,22 @@ def test_sweep_finds_an_orphan_that_hides_its_environment(own_mark: str, tmp_pat
     assert not alive(orphan)
 
 
+def test_who_starts_a_marked_process_bears_no_mark_and_neither_does_what_it_starts_for_itself(
+    own_mark: str, tmp_path: Path
+) -> None:
+    bystander = [subprocess.Popen(("sleep", "60"))]
+    hidden_orphan(tmp_path, own_mark, "scheduler")
+    bystander.append(subprocess.Popen(("sleep", "60")))
+
+    found = sweep(own_mark)
+
+    still_there = [process.poll() is None for process in bystander]
+    for process in bystander:
+        process.kill()
+        process.wait()
+    assert (found, still_there) == (("1\n", ""), [True, True])
+
+
 def test_sweep_of_a_service_leaves_hidden_processes_of_others_alone(own_mark: str, tmp_path: Path) -> None:
     one, other = (hidden_orphan(tmp_path, own_mark, service) for service in ("scheduler", "triggerer"))
 

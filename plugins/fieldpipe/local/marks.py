@@ -32,12 +32,18 @@ _setting = threading.Lock()  # the limit belongs to all threads
 @contextlib.contextmanager
 def inherited(environment: Mapping[str, str]) -> Iterator[None]:
     """Processes started inside get the marks of this environment also as a number, from their first moment."""
+    number = _digest(environment.get(STACK, "")) * _SERVICES + _digest(environment.get(SERVICE, ""))
     with _setting:
-        with contextlib.suppress(OSError, ValueError):  # not every sandbox lets it be set, nor every system has it
-            _, most = resource.getrlimit(_RLIMIT_LOCKS)
-            number = _digest(environment.get(STACK, "")) * _SERVICES + _digest(environment.get(SERVICE, ""))
-            resource.setrlimit(_RLIMIT_LOCKS, (number, most))
-        yield
+        try:
+            before, most = resource.getrlimit(_RLIMIT_LOCKS)
+        except ValueError:  # a system without it
+            yield
+            return
+        _set_limit(number, most)
+        try:
+            yield
+        finally:
+            _set_limit(before, most)  # else what this process starts later, for itself, would bear the marks too
 
 
 def marked(stack: str, service: str | None = None) -> list[psutil.Process]:
@@ -79,6 +85,11 @@ def _bears(process: psutil.Process, wanted: Mapping[str, str]) -> bool:
             return False
         stack, service = divmod(_limit(process.pid), _SERVICES)
         return stack == _digest(wanted[STACK]) and (SERVICE not in wanted or service == _digest(wanted[SERVICE]))
+
+
+def _set_limit(number: int, most: int) -> None:
+    with contextlib.suppress(OSError, ValueError):  # not every sandbox lets it be set
+        resource.setrlimit(_RLIMIT_LOCKS, (number, most))
 
 
 def _limit(pid: int) -> int:
