@@ -99,6 +99,9 @@ class _Looker:
             pass
         return []
 
+    def prepare(self, *_: object) -> None:
+        raise AssertionError("nothing was asked for")
+
     def converted(self, *_: object) -> None:
         raise AssertionError("nothing was asked for")
 

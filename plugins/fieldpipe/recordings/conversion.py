@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 
 from fieldpipe.recordings.container import Block, Remark
 from fieldpipe.recordings.executor import Content, Converted, Selection
-from fieldpipe.recordings.messages import message
 from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.pipeline import Piece, Segment
 from fieldpipe.recordings.summary import ChunkIndex
 from fieldpipe.recordings.survey import Part, Survey
-from fieldpipe.recordings.table import Table
+from fieldpipe.recordings.table import Prepared, Table
 from fieldpipe.recordings.tables import Tables
 
 
@@ -57,14 +56,18 @@ class Writer:
         parts = [self._route(part) for part in self._survey.parts(block, content, pieces)]
         return [segment for segment in parts if segment]
 
-    def converted(self, segment: Segment, content: Content, converted: Converted) -> None:
+    def prepare(self, segment: Segment, content: Content, converted: Converted) -> list[Prepared]:
+        """See Consumer: one for every message that is left."""
+        tables = _tables(segment)
+        return [tables[left.channel].prepare(left, content) for left in converted.left]
+
+    def converted(self, segment: Segment, content: Content, converted: Converted, prepared: list[Prepared]) -> None:
         """See Consumer."""
-        assert isinstance(segment.selection, _Routes)
-        tables = segment.selection.tables
+        tables = _tables(segment)
         for rows in converted.rows:
             tables[rows.channel].write(rows)
-        for left in converted.left:
-            tables[left.channel].take(left.why, message(content, left))
+        for left, found in zip(converted.left, prepared, strict=True):
+            tables[left.channel].take(left, content, found)
 
     def _route(self, part: Part) -> Segment | None:
         tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}
@@ -78,3 +81,8 @@ class Writer:
     def _new_routes(self, tables: Mapping[int, Table]) -> _Routes:
         start, end = self._options.window
         return _Routes({channel: table.decoder for channel, table in tables.items()}, start, end, tables)
+
+
+def _tables(segment: Segment) -> Mapping[int, Table]:
+    assert isinstance(segment.selection, _Routes)
+    return segment.selection.tables

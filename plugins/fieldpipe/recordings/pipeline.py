@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from fieldpipe.recordings.chunks import ChunkDamaged, forget
 from fieldpipe.recordings.container import Block, Remark
@@ -19,6 +19,8 @@ from fieldpipe.recordings.executor import TEXT_LIMIT, Content, Converted, Execut
 from fieldpipe.recordings.records import HEADER
 
 IN_FLIGHT = 48 * 1024 * 1024  # bytes of all blocks that are worked on
+Prepared = TypeVar("Prepared")
+
 AHEAD = 3  # blocks a worker that are loaded, or converted, before they are asked for: writing takes longer now and then
 PIECE = 2 * 1024 * 1024  # bytes of records that are scanned, and converted, at a time
 
@@ -40,8 +42,8 @@ class Segment:
     selection: Selection
 
 
-class Consumer(Protocol):
-    """What is done with blocks, in file order. Only ever called by the thread that runs the pipeline."""
+class Consumer(Protocol[Prepared]):
+    """What is done with blocks, in file order. All but `prepare` is called by the thread that runs the pipeline."""
 
     def remark(self, remark: Remark) -> None:
         """The container has something to say."""
@@ -55,7 +57,11 @@ class Consumer(Protocol):
         """Take in what a block holds; returns what shall be converted."""
         ...
 
-    def converted(self, segment: Segment, content: Content, converted: Converted) -> None:
+    def prepare(self, segment: Segment, content: Content, converted: Converted) -> Prepared:
+        """Do what can be done before writing. Workers call this."""
+        ...
+
+    def converted(self, segment: Segment, content: Content, converted: Converted, prepared: Prepared) -> None:
         """Write what a segment made; of one that makes much text this is called several times."""
         ...
 
@@ -76,21 +82,28 @@ class _Waiting:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Converting:
+class _Made(Generic[Prepared]):
+    segment: Segment
+    converted: Converted
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Converting(Generic[Prepared]):
     what: _Waiting
-    task: Task[tuple[list[tuple[Segment, Converted]], list[Segment]]]
+    task: Task[tuple[list[_Made[Prepared]], list[Segment]]]
 
 
-class Pipeline:
+class Pipeline(Generic[Prepared]):
     """Runs blocks through `executor`."""
 
-    def __init__(self, executor: Executor, crew: Crew, consumer: Consumer) -> None:
+    def __init__(self, executor: Executor, crew: Crew, consumer: Consumer[Prepared]) -> None:
         self._executor = executor
         self._crew = crew
         self._consumer = consumer
         self._loading: deque[_Loading | Remark] = deque()
         self._waiting: deque[_Waiting] = deque()
-        self._converting: deque[_Converting] = deque()
+        self._converting: deque[_Converting[Prepared]] = deque()
         self._in_flight = 0
         self._ahead = AHEAD * crew.size if crew.size > 1 else 1
 
@@ -143,16 +156,16 @@ class Pipeline:
     def _convert(self, item: _Waiting) -> None:
         self._converting.append(_Converting(item, self._crew.submit(self._converted, item.content, item.segments)))
 
-    def _write(self, item: _Converting) -> None:
+    def _write(self, item: _Converting[Prepared]) -> None:
         made, rest = item.task.result()
         if rest:  # goes on while what is there is written
             following = _Waiting(item.what.content, rest, item.what.frees)
             task = self._crew.submit(self._converted, following.content, rest)
             self._converting.appendleft(_Converting(following, task))
-        for segment, converted in made:
-            self._consumer.converted(segment, item.what.content, converted)
-            converted.release()
-            forget(item.what.content, segment.start, converted.stop)
+        for one in made:
+            self._consumer.converted(one.segment, item.what.content, one.converted, one.prepared)
+            one.converted.release()
+            forget(item.what.content, one.segment.start, one.converted.stop)
         self._in_flight -= 0 if rest else item.what.frees
 
     def _loaded(self, block: Block) -> tuple[Content, list[Piece]]:
@@ -172,15 +185,13 @@ class Pipeline:
                 return
             start = scanned.end
 
-    def _converted(
-        self, content: Content, segments: Sequence[Segment]
-    ) -> tuple[list[tuple[Segment, Converted]], list[Segment]]:
+    def _converted(self, content: Content, segments: Sequence[Segment]) -> tuple[list[_Made[Prepared]], list[Segment]]:
         """What the segments made as far as the limit for text let it, and what is left of them."""
-        made: list[tuple[Segment, Converted]] = []
+        made: list[_Made[Prepared]] = []
         size = 0
         for index, segment in enumerate(segments):
             converted = self._executor.convert(content, segment.start, segment.end, segment.selection)
-            made.append((segment, converted))
+            made.append(_Made(segment, converted, self._consumer.prepare(segment, content, converted)))
             size += sum(len(rows.text) for rows in converted.rows)
             if converted.stop < segment.end:
                 return made, [Segment(converted.stop, segment.end, segment.selection), *segments[index + 1 :]]

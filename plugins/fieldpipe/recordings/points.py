@@ -16,8 +16,8 @@ from typing import Any
 from mcap.opcode import Opcode
 
 from fieldpipe.recordings.decode import CdrDecoder
-from fieldpipe.recordings.executor import DecodeError, Decoder, Executor, Selection
-from fieldpipe.recordings.messages import Message
+from fieldpipe.recordings.executor import DecodeError, Executor, Selection
+from fieldpipe.recordings.messages import Message, Read, SharedDecoder, Times
 from fieldpipe.recordings.plan import WIDTHS, Shape, Wire, compile_plan
 from fieldpipe.recordings.records import HEADER, MESSAGE
 from fieldpipe.recordings.spool import Part
@@ -69,10 +69,20 @@ class _Cloud:
     is_big: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedPoints:
+    """A message whose points can be written."""
+
+    times: Times
+    read: Read
+    members: list[_Member]
+    points: bytes
+
+
 class Points:
     """Writes the points of clouds that `decoder` reads. `begin` is called once, with the columns of the first cloud."""
 
-    def __init__(self, decoder: Decoder, executor: Executor, begin: Callable[[list[str]], None]) -> None:
+    def __init__(self, decoder: SharedDecoder, executor: Executor, begin: Callable[[list[str]], None]) -> None:
         self.columns: list[str] = []
         self._begin = begin
         self._decoder = decoder
@@ -80,24 +90,27 @@ class Points:
         self._members: list[_Member] | None = None
         self._selection = Selection({})
 
-    def write(self, message: Message, part: Part) -> int:
-        """Append a row per point; returns their number. Raises DecodeError, also for other fields than the first's."""
-        (cells,) = self._decoder.rows(message.payload)
+    def prepare(self, message: Message) -> PreparedPoints:
+        """Everything but the writing; any thread may do that. Raises DecodeError."""
+        read = self._decoder.read(message.payload)
         try:
-            cloud = _cloud(dict(zip(self._decoder.plan.columns, cells, strict=True)))
+            cloud = _cloud(dict(zip(self._decoder.columns, read.rows[0], strict=True)))
         except (KeyError, TypeError, ValueError, StopIteration) as error:
             raise DecodeError("its fields are not those of a cloud") from error
-        members, points = cloud.members, _packed(cloud, self._decoder.binary)
-        if self._members is None:
-            self._prepare(members)
-        if members != self._members:
-            raise DecodeError("its points have other fields than those of the first cloud")
-        size = sum(member.size for member in members)
-        for at in range(0, len(points), AT_ONCE * size):
-            self._write(message, points[at : at + AT_ONCE * size], size, part)
-        return len(points) // size
+        return PreparedPoints(message.times, read, cloud.members, _packed(cloud, read.binary))
 
-    def _prepare(self, members: list[_Member]) -> None:
+    def write(self, prepared: PreparedPoints, part: Part) -> int:
+        """Append a row per point; returns their number. Raises DecodeError for other fields than the first cloud's."""
+        if self._members is None:
+            self._define(prepared.members)
+        if prepared.members != self._members:
+            raise DecodeError("its points have other fields than those of the first cloud")
+        size = sum(member.size for member in prepared.members)
+        for at in range(0, len(prepared.points), AT_ONCE * size):
+            self._write(prepared.times, prepared.points[at : at + AT_ONCE * size], size, part)
+        return len(prepared.points) // size
+
+    def _define(self, members: list[_Member]) -> None:
         point = Struct("point", tuple(Field(member.name, member.type) for member in members))
         cloud = Struct("cloud", (Field(_LIST, Sequence(point)),))
         try:
@@ -109,9 +122,9 @@ class Points:
         self._members = members
         self._begin(self.columns)
 
-    def _write(self, message: Message, points: bytes, size: int, part: Part) -> None:
+    def _write(self, times: Times, points: bytes, size: int, part: Part) -> None:
         count = struct.pack("<I", len(points) // size)
-        head = MESSAGE.pack(0, message.sequence, message.log_time, message.publish_time)
+        head = MESSAGE.pack(0, *times)
         record = HEADER.pack(Opcode.MESSAGE, len(head) + len(count) + len(points)) + head + count + points
         converted = self._executor.convert(record, 0, len(record), self._selection)
         (rows,) = converted.rows

@@ -7,15 +7,14 @@ written as they are, raw ones as PNG where PNG can hold them, clouds as the byte
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
 from fieldpipe.crashpoints import reach
 from fieldpipe.recordings.cells import quoted
-from fieldpipe.recordings.executor import Decoder
 from fieldpipe.recordings.images import encoded, suffix_of
-from fieldpipe.recordings.messages import Message
+from fieldpipe.recordings.messages import Message, Read, SharedDecoder, Times
 from fieldpipe.recordings.records import Topic
 from fieldpipe.recordings.spool import Part
 
@@ -55,21 +54,17 @@ def kind_of(topic: Topic) -> Kind | None:
 class Sidecars:
     """The files of one topic, in `folder`; `name` is that folder's name beside the index."""
 
-    def __init__(self, folder: Path, name: str, kind: Kind) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self.name = name
-        self._kind = kind
         self._repeated: dict[str, int] = {}  # how often a name was wanted, of those wanted more than once
         folder.mkdir()
 
-    def store(self, log_time: int, sequence: int, content: bytes, fields: Mapping[str, str]) -> tuple[str, str, str]:
-        """Write one file; returns the cells of COLUMNS. `fields` are the cells of its message by column."""
-        suffix = suffix_of(content) if self._kind is Kind.COMPRESSED else "bin"
-        if self._kind is Kind.RAW:
-            suffix, content = encoded(content, fields)
-        name = self._write(f"{log_time}_{sequence}", suffix, content)
+    def write(self, times: Times, suffix: str, content: bytes) -> str:
+        """Write one file; returns its name beside the index."""
+        name = self._write(f"{times.log_time}_{times.sequence}", suffix, content)
         reach("recordings.picture")
-        return f"{self.name}/{name}", str(len(content)), hashlib.sha256(content).hexdigest()
+        return f"{self.name}/{name}"
 
     def _write(self, stem: str, suffix: str, content: bytes) -> str:
         """Many recorders leave the sequence 0: a second file of the same time gets a number."""
@@ -84,25 +79,45 @@ class Sidecars:
                 name = f"{stem}_{self._repeated[stem]}.{suffix}"
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message whose file can be written."""
+
+    times: Times
+    read: Read
+    suffix: str
+    content: bytes
+    sha256: str
+
+
 class Indexed:
     """The index of a topic's files: rows with COLUMNS in the place of FIELD."""
 
-    def __init__(self, decoder: Decoder, sidecars: Sidecars) -> None:
+    def __init__(self, decoder: SharedDecoder, sidecars: Sidecars, kind: Kind) -> None:
         self._decoder = decoder
         self._files = sidecars
-        self._fields = decoder.plan.columns
-        self._at = self._fields.index(FIELD)
-        self.columns = [*self._fields[: self._at], *COLUMNS, *self._fields[self._at + 1 :]]
+        self._kind = kind
+        self._at = decoder.columns.index(FIELD)
+        self.columns = [*decoder.columns[: self._at], *COLUMNS, *decoder.columns[self._at + 1 :]]
 
-    def write(self, message: Message, part: Part) -> int:
-        """Store the message's file and append its rows to the index; returns their number. Raises DecodeError."""
-        rows = self._decoder.rows(message.payload)
+    def prepare(self, message: Message) -> Prepared:
+        """Everything but the writing; any thread may do that. Raises DecodeError."""
+        read = self._decoder.read(message.payload)
+        suffix, content = "bin", read.binary
+        if self._kind is Kind.COMPRESSED:
+            suffix = suffix_of(content)
+        elif self._kind is Kind.RAW and read.rows:
+            suffix, content = encoded(content, dict(zip(self._decoder.columns, read.rows[0], strict=True)))
+        return Prepared(message.times, read, suffix, content, hashlib.sha256(content).hexdigest())
+
+    def write(self, prepared: Prepared, part: Part) -> int:
+        """Write the message's file and append its rows to the index; returns their number."""
+        rows = prepared.read.rows
         if not rows:
             return 0
-        fields = dict(zip(self._fields, rows[0], strict=True))
-        stored = self._files.store(message.log_time, message.sequence, self._decoder.binary, fields)
-        found = [*map(quoted, stored)]
+        name = self._files.write(prepared.times, prepared.suffix, prepared.content)
+        found = [*map(quoted, (name, str(len(prepared.content)), prepared.sha256))]
         for cells in rows:
-            line = ",".join([message.times, *cells[: self._at], *found, *cells[self._at + 1 :]])
+            line = ",".join([str(prepared.times), *cells[: self._at], *found, *cells[self._at + 1 :]])
             part.write((line + "\n").encode(errors="backslashreplace"))
         return len(rows)

@@ -12,19 +12,23 @@ from dataclasses import replace
 
 from fieldpipe.recordings.cells import defused, row
 from fieldpipe.recordings.decoders import decoder_for
-from fieldpipe.recordings.executor import DecodeError, Decoder, Executor, Rows, Tally, Why
-from fieldpipe.recordings.messages import TIME_COLUMNS, Message, RawParts
+from fieldpipe.recordings.executor import Content, DecodeError, Decoder, Executor, Left, Rows, Tally, Why
+from fieldpipe.recordings.messages import TIME_COLUMNS, Message, RawParts, SharedDecoder, message
 from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.ordering import is_in_order, sort_by_log_time
 from fieldpipe.recordings.outputs import Output
 from fieldpipe.recordings.plan import Instruction, Op
 from fieldpipe.recordings.points import FIELDS as POINT_FIELDS
-from fieldpipe.recordings.points import Points
+from fieldpipe.recordings.points import Points, PreparedPoints
 from fieldpipe.recordings.records import Topic
 from fieldpipe.recordings.sidecars import Indexed, Kind, Sidecars, kind_of
+from fieldpipe.recordings.sidecars import Prepared as PreparedFile
 from fieldpipe.recordings.spool import Part, Spool
 from fieldpipe.recordings.typetree import SchemaError
+
+Prepared = PreparedFile | PreparedPoints | DecodeError | None
+"""What was done for a message before its turn; None: nothing. A DecodeError is the reason why it makes no row."""
 
 _HAS_MORE = "the message has members that its schema does not name"
 _NO_WORDS = "the compiled executor does not read it, though the readable one does: please report this"
@@ -77,17 +81,27 @@ class Table:
         self._rows += rows.lines
         self._escaped += rows.escaped
 
-    def take(self, why: Why, message: Message) -> None:
-        """Look at a message that an executor left: make its rows here, or keep it."""
-        if why is Why.MORE:
+    def prepare(self, left: Left, content: Content) -> Prepared:
+        """What can be done for a message that an executor left before it is its turn. Any thread may call this."""
+        if left.why is not Why.ASKED or self._taker is None:
+            return None
+        try:
+            return self._taker.prepare(message(content, left))
+        except DecodeError as error:
+            return error
+
+    def take(self, left: Left, content: Content, prepared: Prepared) -> None:
+        """Take in a message that an executor left: write its rows, or keep it."""
+        if left.why is Why.MORE:
             self._with_more += 1
-            self._keep(message, _HAS_MORE)
-        elif why is Why.UNDECODABLE:
-            self._keep_undecoded(message, self._words(message.payload))
-        elif self._taker:
-            self._take(message, self._taker)
+            self._keep(message(content, left), _HAS_MORE)
+        elif left.why is Why.UNDECODABLE:
+            found = message(content, left)
+            self._keep_undecoded(found, self._words(found.payload))
+        elif prepared is None:
+            self._keep(message(content, left), self._reason)
         else:
-            self._keep(message, self._reason)
+            self._write(left, content, prepared)
 
     def finish(self, name: str, notes: Notes) -> list[Output]:
         """Put the rows in order, say what is missing."""
@@ -115,10 +129,10 @@ class Table:
         """Who makes the rows."""
         columns = self._readable.plan.columns
         if self._kind is Kind.CLOUD and self._options.points and {*columns} >= POINT_FIELDS:
-            self._taker = Points(self._readable, executor, self._begin)
+            self._taker = Points(SharedDecoder(self._readable), executor, self._begin)
         elif self._kind is Kind.CLOUD or (self._kind and self._options.images):
-            self._sidecars = Sidecars(self._spool.folder / self._stem, folder, self._kind)
-            self._taker = indexed = Indexed(self._readable, self._sidecars)
+            self._sidecars = Sidecars(self._spool.folder / self._stem, folder)
+            self._taker = indexed = Indexed(SharedDecoder(self._readable), self._sidecars, self._kind)
             self._begin(indexed.columns)
         else:
             self.decoder = self._readable
@@ -130,17 +144,23 @@ class Table:
         names = [*TIME_COLUMNS, *(map(defused, columns) if self._options.formula_safe else columns)]
         self._part.write(row(names).encode(errors="backslashreplace"))
 
-    def _take(self, message: Message, taker: Indexed | Points) -> None:
+    def _write(self, left: Left, content: Content, prepared: PreparedFile | PreparedPoints | DecodeError) -> None:
         assert self._part
-        before = self._readable.escaped
         try:
-            self._rows += taker.write(message, self._part)
+            if isinstance(prepared, DecodeError):
+                raise prepared
+            if isinstance(prepared, PreparedPoints):
+                assert isinstance(self._taker, Points)
+                self._rows += self._taker.write(prepared, self._part)
+            else:
+                assert isinstance(self._taker, Indexed)
+                self._rows += self._taker.write(prepared, self._part)
         except DecodeError as error:
-            self._keep_undecoded(message, str(error))
+            self._keep_undecoded(message(content, left), str(error))
             return
-        self._escaped += self._readable.escaped - before
-        if self._readable.has_more:
-            self.take(Why.MORE, message)
+        self._escaped += prepared.read.escaped
+        if prepared.read.has_more:
+            self.take(left._replace(why=Why.MORE), content, None)
 
     def _words(self, payload: bytes) -> str:
         """Why a payload does not decode."""

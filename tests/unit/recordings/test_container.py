@@ -64,7 +64,10 @@ class Collector:
             self._topics[segments[-1].selection] = part.topics
         return segments
 
-    def converted(self, segment: Segment, content: Content, converted: Converted) -> None:
+    def prepare(self, *_: object) -> None:
+        pass
+
+    def converted(self, segment: Segment, content: Content, converted: Converted, prepared: None) -> None:
         topics = self._topics[segment.selection]
         self.found += [Found(topics[left.channel], message(content, left)) for left in converted.left]
 
@@ -82,7 +85,7 @@ def messages_of(content: bytes, folder: Path, notes: Notes) -> tuple[list[Found]
 def read(content: bytes, folder: Path) -> tuple[list[int], Notes]:
     """The sequences of the messages that come out, and what was noted."""
     notes = Notes()
-    return [found.message.sequence for found in messages_of(content, folder, notes)[0]], notes
+    return [found.message.times.sequence for found in messages_of(content, folder, notes)[0]], notes
 
 
 def records(content: bytes) -> Iterator[tuple[int, int, int]]:
