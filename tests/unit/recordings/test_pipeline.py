@@ -1,6 +1,7 @@
 """A conversion gives the same bytes whoever works on it, and however it is cut into pieces."""
 
 import random
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.builders import START, Channel, json_topic, mcap, robot_recording, ro
 from tests.unit.recordings.conftest import Convert, Converted
 
 SECOND = 1_000_000_000
+MEBIBYTE = 1024 * 1024
 HEAVY = {"minio", "pydantic", "urllib3", "structlog", "rich", "airflow", "pandas", "numpy", "google.protobuf"}
 
 
@@ -98,6 +100,27 @@ def test_the_executor_changes_nothing(name: str, convert: Convert, monkeypatch: 
     monkeypatch.setattr(module, "executor", ReferenceExecutor)
 
     assert same(convert(RECORDINGS[name], Options(workers=3)), fast)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("chunk_size", [8 * MEBIBYTE, 100 * MEBIBYTE])
+def test_memory_is_bounded_however_large_chunks_are(workers: int, chunk_size: int, tmp_path: Path) -> None:
+    numbers, octets = ros2("/numbers", "uint32[] numbers"), Channel("/octets", "octets")
+    payload = random.Random(1).randbytes(MEBIBYTE)
+    rows = [numbers.encode({"numbers": struct.unpack("<65536I", payload[: 4 * 65536])})] * 40
+    messages = [*((numbers, START, row) for row in rows), *((octets, START, payload) for _ in range(120))]
+    source = tmp_path / "a.mcap"
+    source.write_bytes(mcap(messages, chunk_size=chunk_size))
+    script = (
+        "import sys; from pathlib import Path; from scripts.convert_recording import main\n"
+        f"sys.argv = ['convert', {str(source)!r}, '--out', {str(tmp_path / 'out')!r}, '--workers', '{workers}']\n"
+        "assert main() == 0\n"
+        "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0], file=sys.stderr)"
+    )
+
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert int(run.stderr.splitlines()[-1]) <= 200 * 1024
 
 
 def test_a_conversion_by_hand_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
