@@ -42,6 +42,21 @@ class Channel:
         return encode(ros2msg.parse(self.schema, self.text), value)
 
 
+class MemoryReader:
+    """A recording whose bytes are there already. See reader.Reader."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.size = len(content)
+
+    def read(self, start: int, length: int) -> bytes:
+        """See Reader."""
+        return self._content[start : start + length]
+
+    def expect(self, ranges: list[tuple[int, int]]) -> None:
+        """Nothing to do."""
+
+
 def ros2(topic: str, text: str, name: str = "test_msgs/msg/Thing") -> Channel:
     """A ROS 2 topic whose messages are defined by `text`."""
     return Channel(topic, "cdr", name, "ros2msg", text)

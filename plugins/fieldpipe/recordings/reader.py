@@ -49,21 +49,6 @@ class LocalReader:
         """Nothing to do: the system reads ahead."""
 
 
-class MemoryReader:
-    """Bytes that are there already."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.size = len(content)
-
-    def read(self, start: int, length: int) -> bytes:
-        """See Reader."""
-        return self._content[start : start + length]
-
-    def expect(self, ranges: list[tuple[int, int]]) -> None:
-        """Nothing to do."""
-
-
 class Stream(io.RawIOBase):
     """A part of a recording as a file of its own."""
 

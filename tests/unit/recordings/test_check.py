@@ -10,8 +10,7 @@ import pytest
 
 from fieldpipe.recordings.check import check
 from fieldpipe.recordings.container import NotMcap
-from fieldpipe.recordings.reader import MemoryReader
-from tests.builders import START, Channel, json_topic, mcap, robot_recording
+from tests.builders import START, Channel, MemoryReader, json_topic, mcap, robot_recording
 from tests.unit.recordings.conftest import Convert
 
 TICK = json_topic("/tick")

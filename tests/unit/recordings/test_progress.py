@@ -7,7 +7,7 @@ import pytest
 
 from fieldpipe.recordings import progress
 from fieldpipe.recordings.progress import Progress
-from fieldpipe.recordings.reader import MemoryReader
+from tests.builders import MemoryReader
 
 MIB = 1024 * 1024
 

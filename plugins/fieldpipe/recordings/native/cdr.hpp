@@ -17,6 +17,13 @@ struct Workspace {
   bool has_more = false;      // the payload held members that the schema does not name
   uint64_t escaped = 0;       // texts that held bytes which are not valid
 
+  // Where rows are written that belong to elements of a list.
+  Buffer* begin_rows() {
+    scratch.clear();
+    marks.clear();
+    return &scratch;
+  }
+
   // A row ends here.
   void mark() {
     if (marks.size() == MAX_ROWS) throw Undecodable{};
@@ -99,9 +106,7 @@ class InOrder {
     behind_prefix_ = out_->size();
     exploded_ = true;
     Buffer* row = out_;
-    out_ = &workspace_.scratch;
-    out_->clear();
-    workspace_.marks.clear();
+    out_ = workspace_.begin_rows();
     if (count == 0) {
       for (uint32_t cell = 0; cell < instruction->cells; ++cell) out_->put(',');
       workspace_.mark();

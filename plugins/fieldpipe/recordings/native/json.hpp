@@ -146,9 +146,7 @@ class ByName : private JsonText {
     bool was_shuffled = is_shuffled_;
     exploded_ = nullptr;
     behind_prefix_ = out_->size();
-    out_ = &workspace_.scratch;
-    out_->clear();
-    workspace_.marks.clear();
+    out_ = workspace_.begin_rows();
     at = peek(at) == '[' ? inside(at, ']', [&](At inner) { return element(field, inner); }) : word(at, "null");
     if (workspace_.marks.empty()) {
       absent(field.column, field.column + field.cells);

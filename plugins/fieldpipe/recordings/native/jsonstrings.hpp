@@ -173,15 +173,7 @@ inline void put_string(Buffer& out, const JsonString& string) {
     to += string.size();
   } else {
     resolve(
-        string,
-        [&](uint8_t byte) {
-          to = json_byte(to, byte);
-          if (byte == '"') *to++ = '"';
-        },
-        [&](uint8_t byte) {
-          std::memcpy(to, "\\\\x", 3);
-          to = hex(to + 3, byte);
-        },
+        string, [&](uint8_t byte) { to = json_byte(to, byte); }, [&](uint8_t byte) { to = json_bad_byte(to, byte); },
         [&](uint32_t half) { to = escape_half(to, half); });
   }
   out.wrote(write_quote(to));

@@ -79,9 +79,7 @@ class ByNumber {
     behind_prefix_ = out_->size();
     exploded_ = true;
     Buffer* row = out_;
-    out_ = &workspace_.scratch;
-    out_->clear();
-    workspace_.marks.clear();
+    out_ = workspace_.begin_rows();
     finds_.each_element(member, slot, [&](const Slot& element) {
       value(member, element, depth);
       workspace_.mark();

@@ -186,6 +186,7 @@ inline bool put_cell(Buffer& out, const uint8_t* text, size_t size, bool formula
   return bad_bytes;
 }
 
+// A byte of a JSON string; its quotes are doubled too.
 inline char* json_byte(char* to, uint8_t byte) {
   if ((CLASSES.of[byte] & ESCAPES) == 0) {
     *to++ = static_cast<char>(byte);
@@ -198,9 +199,16 @@ inline char* json_byte(char* to, uint8_t byte) {
     case '\t': *to++ = 't'; return to;
     case '\f': *to++ = 'f'; return to;
     case '\b': *to++ = 'b'; return to;
-    case '"': case '\\': *to++ = static_cast<char>(byte); return to;
+    case '\\': *to++ = '\\'; return to;
+    case '"': *to++ = '"'; *to++ = '"'; return to;
     default: *to++ = 'u'; *to++ = '0'; *to++ = '0'; return hex(to, byte);
   }
+}
+
+// A byte that is not UTF-8, in a JSON string.
+inline char* json_bad_byte(char* to, uint8_t byte) {
+  std::memcpy(to, "\\\\x", 3);
+  return hex(to + 3, byte);
 }
 
 // A quote of JSON. There are two: a cell that holds one stands in quotes itself.
@@ -221,15 +229,7 @@ inline bool put_json(Buffer& out, const uint8_t* text, size_t size) {
     to += size;
   } else {
     each_byte(
-        text, size,
-        [&](uint8_t byte) {
-          to = json_byte(to, byte);
-          if (byte == '"') *to++ = '"';
-        },
-        [&](uint8_t byte) {
-          std::memcpy(to, "\\\\x", 3);
-          to = hex(to + 3, byte);
-        });
+        text, size, [&](uint8_t byte) { to = json_byte(to, byte); }, [&](uint8_t byte) { to = json_bad_byte(to, byte); });
   }
   out.wrote(write_quote(to));
   return bad_bytes;
