@@ -22,11 +22,10 @@ from fieldpipe.recordings.executor import Content, Converted, Selection
 from fieldpipe.recordings.messages import Message, message
 from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.pipeline import Piece, Pipeline, Segment
-from fieldpipe.recordings.reader import MemoryReader
 from fieldpipe.recordings.records import Topic
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.recordings.survey import Survey
-from tests.builders import Channel, mcap, robot_recording, ros2, sent
+from tests.builders import Channel, MemoryReader, mcap, robot_recording, ros2, sent
 
 NUMBERS = ros2("/numbers", "int64 number\nstring text")
 MAGIC = b"\x89MCAP0\r\n"
