@@ -83,6 +83,9 @@ class RouteSettings(BaseSettings):
     file: Path | None = Field(default=None)
 
 
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?$"  # as Kubernetes writes amounts: 250m, 512Mi
+
+
 class PodSettings(BaseSettings):
     """What the pods of our tasks are made of."""
 
@@ -91,6 +94,9 @@ class PodSettings(BaseSettings):
     namespace: str = "fieldpipe"
     image: str = "fieldpipe-worker:local"
     service_account: str = "fieldpipe-worker"
+    cpu: str = Field(default="250m", pattern=_QUANTITY)  # reserved; more is taken where it is free
+    memory: str = Field(default="512Mi", pattern=_QUANTITY)  # reserved, and the limit; a conversion takes 200 MB
+    scratch: str = Field(default="20Gi", pattern=_QUANTITY)  # of /tmp at most, where a conversion's tables grow
 
 
 @overload

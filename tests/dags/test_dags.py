@@ -114,7 +114,8 @@ def test_credentials_are_references_and_the_pod_is_restricted(airflow_home: Path
     by_name = {v["name"]: v for v in container["env"]}
     assert by_name["MINIO_SECRET_KEY"]["valueFrom"]["secretKeyRef"] == {"name": "fieldpipe-store", "key": "secret-key"}
     assert "value" not in by_name["MINIO_SECRET_KEY"]
-    assert container["securityContext"]["runAsNonRoot"] is True
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["spec"]["automountServiceAccountToken"] is False
     assert json.loads(by_name["FIELDPIPE_WORK"]["value"])[0]["key"] == "run1.mcap"
 

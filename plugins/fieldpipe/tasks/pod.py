@@ -22,11 +22,24 @@ from fieldpipe.settings import PodSettings, read
 STORE_SECRET = "fieldpipe-store"  # noqa: S105 -- the name of a Secret, not a secret
 CONFIG_MAP = "pipeline-config"
 
-_RESTRICTED = k8s.V1SecurityContext(
+LABELS = {
+    "app.kubernetes.io/name": "task",
+    "app.kubernetes.io/part-of": "fieldpipe",
+    "fieldpipe/uses-store": "true",  # the NetworkPolicies let pods with this label talk to the store
+}
+
+# What the Pod Security standard "restricted" asks for. The user is the one of our images.
+_POD_SECURITY = k8s.V1PodSecurityContext(
+    run_as_non_root=True,
+    run_as_user=10001,
+    run_as_group=10001,
+    fs_group=10001,
+    seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
+)
+_CONTAINER_SECURITY = k8s.V1SecurityContext(
     allow_privilege_escalation=False,
     capabilities=k8s.V1Capabilities(drop=["ALL"]),
-    run_as_non_root=True,
-    seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
+    read_only_root_filesystem=True,
 )
 
 
@@ -62,6 +75,8 @@ def pod_task(script: str, *, arguments: Sequence[str] = (), task_id: str | None 
         "name": script.replace("_", "-"),
         "namespace": settings.namespace,
         "image": settings.image,
+        "image_pull_policy": "IfNotPresent",
+        "labels": LABELS,
         "cmds": ["python", "-m", f"scripts.{script}"],
         "arguments": list(arguments),
         "env_vars": {
@@ -84,7 +99,11 @@ def pod_task(script: str, *, arguments: Sequence[str] = (), task_id: str | None 
         "termination_message_policy": "FallbackToLogsOnError",
         "service_account_name": settings.service_account,
         "automount_service_account_token": False,
-        "container_security_context": _RESTRICTED,
+        "security_context": _POD_SECURITY,
+        "container_security_context": _CONTAINER_SECURITY,
+        "container_resources": _resources(settings),
+        "volumes": [_scratch(settings)],
+        "volume_mounts": [k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108 -- the pod's own
         "do_xcom_push": False,
     }
     return PodTask(**(parameters | overrides))
@@ -100,6 +119,18 @@ def work(conf: Mapping[str, Any] | None, params: Mapping[str, Any]) -> str:
 
 MACROS = {"work": work}
 """What a DAG with `pod_task` passes as `user_defined_macros`."""
+
+
+def _resources(settings: PodSettings) -> k8s.V1ResourceRequirements:
+    """All the memory a pod may take is reserved: on a full node it is not the one that is killed."""
+    return k8s.V1ResourceRequirements(
+        requests={"cpu": settings.cpu, "memory": settings.memory}, limits={"memory": settings.memory}
+    )
+
+
+def _scratch(settings: PodSettings) -> k8s.V1Volume:
+    """The only place where a pod can write."""
+    return k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit=settings.scratch))
 
 
 def _items(conf: Mapping[str, Any], params: Mapping[str, Any]) -> list[WorkItem]:
