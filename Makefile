@@ -13,7 +13,7 @@ COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
 # a compiler that came after the installation: install again
 AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
-.PHONY: help demo test test-faults bench-events bench-convert fuzz up down status logs ledger lint format lock clean
+.PHONY: help demo test test-faults test-cluster bench-events bench-convert fuzz up down status logs ledger lint format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,13 @@ demo: $(VENV)/.local ## from nothing to CSV: start all, convert a recording, sho
 	@$(BIN)/python -m scripts.demo $(if $(RECORDING),--recording "$(RECORDING)")
 
 test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)
-	@$(BIN)/python -m pytest -m "not fault"
+	@$(BIN)/python -m pytest -m "not fault and not cluster"
 
 test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against real processes
 	@$(BIN)/python -m pytest -m fault
+
+test-cluster: $(VENV)/.dev ## the manifests applied to a real Kubernetes, built and started here (root; the first time 20 minutes)
+	@$(BIN)/python -m pytest -m cluster $(ARGS)
 
 bench-events: $(VENV)/.dev ## acknowledgements, put-to-CSV latency, a burst and restarts, as a table (10 minutes)
 	@$(BIN)/python -m tests.bench.events

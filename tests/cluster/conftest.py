@@ -1,0 +1,47 @@
+"""A real Kubernetes for tests. Where it cannot be had they are skipped, and say why; where it must be there they fail."""
+
+import os
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fieldpipe.deploy import tools
+from fieldpipe.deploy.tools import Tools
+from tests.cluster import cluster
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.manifests import Manifests
+from tests.cluster.programs import NotHere, Programs, cache, provide
+
+Copy = Callable[[str], Manifests]
+
+
+@pytest.fixture(scope="session")
+def tools_pair() -> Tools:
+    """helm and kustomize, the newer pair."""
+    return tools.from_wheel(Path(sysconfig.get_path("purelib")), cache() / "tools")
+
+
+@pytest.fixture(scope="session")
+def programs(tools_pair: Tools) -> Programs:
+    """The programs of Kubernetes, built if need be."""
+    try:
+        return provide(kubectl=Path(tools_pair.build[0]))
+    except NotHere as missing:
+        if os.environ.get("CI") == "true" and os.environ.get("FIELDPIPE_REQUIRE_CLUSTER") == "1":
+            pytest.fail(str(missing))
+        pytest.skip(f"NO CLUSTER HERE: {missing}")
+
+
+@pytest.fixture(scope="module")
+def plane(programs: Programs) -> Iterator[ControlPlane]:
+    """A control plane without a node: objects are checked, stored and acted on; no container runs."""
+    with cluster.api(programs) as started:
+        yield started
+
+
+@pytest.fixture
+def manifests(tmp_path: Path, tools_pair: Tools) -> Copy:
+    """`manifests("dev")`: a copy of the manifests, of the test's own."""
+    return lambda overlay: Manifests.copy(tmp_path / overlay, overlay, tools_pair)

@@ -1,0 +1,3 @@
+module fieldpipe/tests/cluster/pause
+
+go 1.24.0

@@ -1,0 +1,110 @@
+"""The rendered overlays against a real API server: accepted, acted on, and accepted again after a change."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.manifests import Manifests
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]  # the first run builds Kubernetes
+
+NAMESPACE = "data-pipeline-dev"
+AIRFLOW = f"system:serviceaccount:{NAMESPACE}:airflow"
+TASK_PODS = f"system:serviceaccount:{NAMESPACE}:fieldpipe-worker"
+OURS = f"system:serviceaccount:{NAMESPACE}:fieldpipe"
+
+
+@pytest.fixture(scope="module")
+def applied(plane: ControlPlane, manifests_for_module: Callable[[str], Manifests]) -> Manifests:
+    """The dev overlay, applied once, its namespace held to the restricted Pod Security standard."""
+    dev = manifests_for_module("dev")
+    assert set(dev.apply(plane).values()) == {"created"}
+    return dev
+
+
+@pytest.fixture(scope="module")
+def manifests_for_module(tmp_path_factory: pytest.TempPathFactory, tools_pair: Any) -> Callable[[str], Manifests]:
+    """As `manifests`, kept for the module."""
+    return lambda overlay: Manifests.copy(tmp_path_factory.mktemp(overlay), overlay, tools_pair)
+
+
+def listed(plane: ControlPlane, kinds: str) -> list[dict[str, Any]]:
+    """Objects of the namespace."""
+    items: list[dict[str, Any]] = json.loads(plane.kubectl("-n", NAMESPACE, "get", kinds, "-o", "json"))["items"]
+    return items
+
+
+def test_every_pod_is_admitted_under_the_restricted_standard(plane: ControlPlane, applied: Manifests) -> None:
+    (namespace,) = (json.loads(plane.kubectl("get", "namespace", NAMESPACE, "-o", "json")),)
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+    workloads = listed(plane, "deployments,statefulsets,jobs")
+
+    def without_pods() -> list[str]:
+        pods = [pod["metadata"]["name"] for pod in listed(plane, "pods")]
+        names = [workload["metadata"]["name"] for workload in workloads]
+        return [name for name in names if not any(pod.startswith(f"{name}-") for pod in pods)]
+
+    eventually(lambda: not without_pods(), 60, lambda: (without_pods(), refusals(plane)))
+    assert refusals(plane) == []
+
+
+def refusals(plane: ControlPlane) -> list[str]:
+    """Why pods could not be made."""
+    return [event["message"] for event in listed(plane, "events") if event["reason"] == "FailedCreate"]
+
+
+def test_applied_again_unchanged_nothing_changes(plane: ControlPlane, applied: Manifests) -> None:
+    assert set(applied.apply(plane).values()) == {"unchanged"}
+
+
+def test_a_changed_setting_is_accepted_and_rolls_only_what_reads_it_all_the_time(
+    plane: ControlPlane, applied: Manifests
+) -> None:
+    applied.set("MINIO_REGION", "eu-central-1")
+    answers = applied.apply(plane)
+
+    assert set(answers.values()) == {"created", "unchanged", "configured"}
+    configured = {name.split(".")[0].split("/")[0] for name, answer in answers.items() if answer == "configured"}
+    assert configured <= {"configmap", "deployment", "statefulset"}
+    assert answers["deployment.apps/webhook-receiver"] == "configured"
+    assert answers["job.batch/minio-event-setup"] == "unchanged"
+    assert set(applied.apply(plane).values()) == {"unchanged"}
+
+
+@pytest.mark.parametrize("overlay", ["dev", "kind"])
+def test_a_dry_run_on_the_server_accepts_every_object(
+    plane: ControlPlane, applied: Manifests, manifests: Callable[[str], Manifests], overlay: str
+) -> None:
+    plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifests(overlay).render())
+
+
+@pytest.mark.parametrize(
+    ("who", "verb", "what", "may"),
+    [
+        (AIRFLOW, "create", "pods", True),
+        (AIRFLOW, "delete", "pods", True),
+        (AIRFLOW, "watch", "pods", True),
+        (AIRFLOW, "patch", "pods", True),
+        (AIRFLOW, "get", "pods/log", True),
+        (AIRFLOW, "list", "events", True),
+        (AIRFLOW, "create", "pods/exec", False),
+        (AIRFLOW, "get", "secrets", False),
+        (AIRFLOW, "create", "deployments", False),
+        (TASK_PODS, "get", "pods", False),
+        (OURS, "get", "pods", False),
+    ],
+)
+def test_an_account_may_do_what_it_needs_and_no_more(
+    plane: ControlPlane, applied: Manifests, who: str, verb: str, what: str, may: bool
+) -> None:
+    resource, _, sub = what.partition("/")
+    subresource = [f"--subresource={sub}"] if sub else []
+    question = ["auth", "can-i", verb, resource, *subresource, f"--as={who}"]
+
+    assert plane.kubectl("-n", NAMESPACE, *question, check=False).split()[0] == ("yes" if may else "no")
+    assert plane.kubectl("-n", "default", *question, check=False).split()[0] == "no"
