@@ -73,7 +73,6 @@ class Container:
     """A recording. Raises NotMcap. `spool` is a folder for what does not fit into memory."""
 
     def __init__(self, reader: Reader, spool: Path, notes: Notes) -> None:
-        self.size = reader.size
         self._reader = reader
         self._spool = spool
         if reader.read(0, len(MAGIC)) != MAGIC:

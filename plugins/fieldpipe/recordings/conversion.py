@@ -11,6 +11,7 @@ from fieldpipe.recordings.executor import Content, Converted, Selection
 from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.pipeline import Piece, Segment
+from fieldpipe.recordings.spool import Spool
 from fieldpipe.recordings.summary import ChunkIndex
 from fieldpipe.recordings.survey import Part, Survey
 from fieldpipe.recordings.table import Prepared, Table
@@ -27,8 +28,9 @@ class _Routes(Selection):
 class Writer:
     """See pipeline.Consumer."""
 
-    def __init__(self, survey: Survey, tables: Tables, options: Options, notes: Notes) -> None:
+    def __init__(self, survey: Survey, spool: Spool, tables: Tables, options: Options, notes: Notes) -> None:
         self._survey = survey
+        self._spool = spool
         self._tables = tables
         self._options = options
         self._notes = notes
@@ -68,6 +70,7 @@ class Writer:
             tables[rows.channel].write(rows)
         for left, found in zip(converted.left, prepared, strict=True):
             tables[left.channel].take(left, content, found)
+        self._spool.later(converted.release)
 
     def _route(self, part: Part) -> Segment | None:
         tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}

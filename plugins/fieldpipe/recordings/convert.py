@@ -66,13 +66,14 @@ def convert_from(reader: Reader, folder: Path, *, processed_at: str, options: Op
     reader raises.
     """
     notes = Notes()
-    with full_disk_is_transient(folder), Spool(folder) as spool:
+    workers = options.workers or (available() if reader.size > SMALL else 1)
+    with full_disk_is_transient(folder), Spool(folder, beside=workers > 1) as spool:
         try:
             container = Container(reader, folder, notes)
         except NotMcap:
             table = convert_csv(reader, spool, processed_at=processed_at)
             return Conversion("csv", [table], options=options)
-        outputs, health = _convert(container, spool, notes, options)
+        outputs, health = _convert(container, spool, notes, options, workers)
     reach("recordings.decoded")
     return Conversion("mcap", outputs, notes.warnings, notes.errors, options, health)
 
@@ -102,13 +103,15 @@ def manifest(conversion: Conversion, source: Source) -> dict[str, Any]:
     return described
 
 
-def _convert(container: Container, spool: Spool, notes: Notes, options: Options) -> tuple[list[Output], Health]:
+def _convert(
+    container: Container, spool: Spool, notes: Notes, options: Options, workers: int
+) -> tuple[list[Output], Health]:
     runner = executor()
     survey = Survey(container, runner, notes, options.wants)
     tables = Tables(spool, options, runner)
     tables.expect(len({*survey.topics()}))
-    writer = Writer(survey, tables, options, notes)
-    with Crew(options.workers or (available() if container.size > SMALL else 1)) as crew:
+    writer = Writer(survey, spool, tables, options, notes)
+    with Crew(workers) as crew:
         Pipeline(runner, crew, writer).run(container.blocks(writer.can_skip))
     survey.health.skipped = container.chunks_skipped
     for topic in survey.topics():

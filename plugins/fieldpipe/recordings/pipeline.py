@@ -62,7 +62,7 @@ class Consumer(Protocol[Prepared]):
         ...
 
     def converted(self, segment: Segment, content: Content, converted: Converted, prepared: Prepared) -> None:
-        """Write what a segment made; of one that makes much text this is called several times."""
+        """Write what a segment made, and release it; of one that makes much text this is called several times."""
         ...
 
 
@@ -164,7 +164,6 @@ class Pipeline(Generic[Prepared]):
             self._converting.appendleft(_Converting(following, task))
         for one in made:
             self._consumer.converted(one.segment, item.what.content, one.converted, one.prepared)
-            one.converted.release()
             forget(item.what.content, one.segment.start, one.converted.stop)
         self._in_flight -= 0 if rest else item.what.frees
 

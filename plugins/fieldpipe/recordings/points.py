@@ -129,7 +129,7 @@ class Points:
         converted = self._executor.convert(record, 0, len(record), self._selection)
         (rows,) = converted.rows
         part.write(rows.text)
-        converted.release()
+        part.later(converted.release)
 
 
 def _cloud(cells: Mapping[str, str]) -> _Cloud:

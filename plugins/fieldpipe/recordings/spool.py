@@ -1,7 +1,8 @@
 """Where results grow before they are published: files in a temporary folder, written in large blocks.
 
 A recording may have thousands of topics: only some files stay open, and what all of them hold back together is
-bounded. What is written is hashed on the way, so that no file is read again for that.
+bounded. What is written is hashed on the way, so that no file is read again for that; where several threads work, by
+one of its own, because it takes as long as writing.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import TransientError
@@ -20,22 +24,30 @@ PART_BUFFER = 256 * 1024  # bytes that one file holds back
 TOTAL_BUFFER = 8 * 1024 * 1024  # bytes that all files of a spool hold back
 MAX_OPEN = 64  # files
 LARGE = 64 * 1024  # bytes of a block that is written at once, without a copy
+BEHIND = 16  # blocks that may wait for their sum
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Spool:
-    """The files of one conversion, until the context ends."""
+    """The files of one conversion, until the context ends. `beside`: sums are taken by a thread of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, beside: bool = False) -> None:
         self.folder = folder
+        self._thread = Thread(target=self._work, name="sums") if beside else None
+        self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._held = 0
         self._parts: list[Part] = []
         self._open: dict[Path, int] = {}  # descriptors, the one that was used last at the end
 
     def __enter__(self) -> Spool:
+        if self._thread:
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._thread:
+            self._queue.put(None)
+            self._thread.join()
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
@@ -61,6 +73,26 @@ class Spool:
         if len(self._open) > MAX_OPEN:
             os.close(self._open.pop(next(iter(self._open))))
 
+    def later(self, work: Callable[[], object]) -> None:
+        """Have something done that does not fail, after everything that was said before."""
+        if self._thread is None:
+            work()
+            return
+        self._queue.put(work)
+        if self._queue.qsize() > BEHIND:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until everything is done that was said before."""
+        if self._thread:
+            done = Event()
+            self._queue.put(done.set)
+            done.wait()
+
+    def _work(self) -> None:
+        for work in iter(self._queue.get, None):
+            work()
+
     def held(self, change: int) -> None:
         """A file holds back that many bytes more (or less)."""
         self._held += change
@@ -82,10 +114,11 @@ class Part:
     @property
     def sha256(self) -> str:
         """Of what is written, in hex."""
+        self._spool.wait()
         return self._digest.hexdigest()
 
     def write(self, block: bytes | memoryview) -> None:
-        """Append. The block may be reused afterwards."""
+        """Append. The block may be reused when what is given to `later` after it is done."""
         size = len(block)
         self.size += size
         if size >= LARGE:
@@ -107,9 +140,13 @@ class Part:
         self._spool.held(-self._held)
         self._held = 0
 
+    def later(self, work: Callable[[], object]) -> None:
+        """See Spool.later."""
+        self._spool.later(work)
+
     def _append(self, block: bytes | memoryview) -> None:
         self._spool.append(self.path, block)
-        self._digest.update(block)
+        self.later(partial(self._digest.update, block))
         reach("recordings.part")
 
 
