@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.control_plane import NODE, ControlPlane
-from tests.cluster.images import DNS_IMAGE
+from tests.cluster.archives import DNS_IMAGE
 from tests.cluster.node import DNS_ADDRESS
 
 COREFILE = """

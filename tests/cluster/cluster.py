@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster import addons, control_plane, images, node
+from tests.cluster import addons, archives, control_plane, node
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.enforcer import Enforcer
 from tests.cluster.programs import Programs
@@ -27,13 +27,13 @@ def api(programs: Programs) -> Iterator[ControlPlane]:
 
 
 @contextmanager
-def with_node(plane: ControlPlane, archives: list[Path]) -> Iterator[ControlPlane]:
+def with_node(plane: ControlPlane, images: list[Path]) -> Iterator[ControlPlane]:
     """The same with a node that has the archives' images, names, volumes, and enforces NetworkPolicies."""
     folder = plane.room.folder
     node.containerd(plane)
-    own = {plane.programs.pause: node.PAUSE_IMAGE, plane.programs.dns: images.DNS_IMAGE}
-    for archive in [*(images.archive_of(program, name, folder) for program, name in own.items()), *archives]:
-        images.import_archive(plane.room, archive)
+    own = {plane.programs.pause: node.PAUSE_IMAGE, plane.programs.dns: archives.DNS_IMAGE}
+    for archive in [*(archives.archive_of(program, name, folder) for program, name in own.items()), *images]:
+        archives.import_archive(plane.room, archive)
     node.start(plane)
     addons.apply(plane, folder / "volumes")
     with Enforcer(plane):

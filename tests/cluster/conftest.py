@@ -1,4 +1,4 @@
-"""A real Kubernetes for tests. Where it cannot be had they are skipped, and say why; where it must be there they fail."""
+"""A real Kubernetes for tests. Where it cannot be had they are skipped, and say why; in CI they fail instead."""
 
 import os
 import sysconfig
