@@ -8,12 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 STACK := $(BIN)/python -m scripts.stack
+# from the folder, not from the environment: building images takes none of its packages
+IMAGES = PYTHONPATH=plugins $(BIN)/python -m scripts.build_images $(if $(TAG),--tag "$(TAG)") $(if $(BASE_IMAGE),--base-image "$(BASE_IMAGE)")
 PACKAGE := pyproject.toml setup.py $(wildcard plugins/fieldpipe/recordings/native/*)
 COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
 # a compiler that came after the installation: install again
 AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
-.PHONY: help demo test test-faults test-cluster bench-events bench-convert fuzz up down status logs ledger lint format lock clean
+.PHONY: help demo test test-faults test-cluster bench-events bench-convert fuzz up down status logs ledger lint format images images-kind lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +24,7 @@ demo: $(VENV)/.local ## from nothing to CSV: start all, convert a recording, sho
 	@$(BIN)/python -m scripts.demo $(if $(RECORDING),--recording "$(RECORDING)")
 
 test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)
-	@$(BIN)/python -m pytest -m "not fault and not cluster"
+	@$(BIN)/python -m pytest -m "not fault and not cluster and not images"
 
 test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against real processes
 	@$(BIN)/python -m pytest -m fault
@@ -64,8 +66,14 @@ format: $(VENV)/.dev ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+images: $(VENV)/.uv ## build the images; REGISTRY=host/path pushes them (PLATFORM=linux/amd64,linux/arm64 TAG= BASE_IMAGE=)
+	@$(IMAGES) $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(PLATFORM),--platform "$(PLATFORM)")
+
+images-kind: $(VENV)/.uv ## build the images and load them into a kind cluster (CLUSTER=kind)
+	@$(IMAGES) --kind "$(or $(CLUSTER),kind)"
+
 lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
-	@for lock in dev local airflow webhook worker; do \
+	@for lock in dev build local airflow webhook worker; do \
 	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    $$(test $$lock = dev || echo -c requirements/dev.txt) requirements/$$lock.in -o requirements/$$lock.txt || exit 1; \
 	done
