@@ -6,6 +6,7 @@ import secrets
 import signal
 import socket
 import threading
+from pathlib import Path
 
 from fieldpipe import errors, logs
 from fieldpipe.events import database
@@ -26,7 +27,9 @@ from fieldpipe.store import ObjectStore
 
 
 def main() -> int:
-    argparse.ArgumentParser(prog="scripts.dispatch_events", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="scripts.dispatch_events", description=__doc__)
+    parser.add_argument("--alive", type=Path, metavar="FILE", help="touch FILE after every turn, for a liveness probe")
+    arguments = parser.parse_args()
     logs.configure("dispatcher")
     airflow, store, ledger, route = read(AirflowSettings, StoreSettings, LedgerSettings, RouteSettings)
     bucket, dispatch = read(BucketSettings, DispatchSettings)
@@ -43,7 +46,7 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    dispatcher.run(stop)
+    dispatcher.run(stop, arguments.alive.touch if arguments.alive else lambda: None)
     return 0
 
 

@@ -29,7 +29,7 @@ def main() -> int:
     (ledger,) = read(LedgerSettings)
     engine = database.connect(ledger, process="ledger")
     if arguments.command == "migrate":
-        migrations.migrate(engine)
+        errors.patiently(lambda: migrations.migrate(engine), arguments.wait)
         print("the ledger is migrated")
         return 0
     with database.transaction(engine) as connection:
@@ -123,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
         acting = commands.add_parser(name, parents=[shared, filters], help=what)
         acting.add_argument("--all", action="store_true", help="needed when nothing else says which")
         acting.set_defaults(answer=answer)
-    commands.add_parser("migrate", help="create or update the tables")
+    migrate = commands.add_parser("migrate", help="create or update the tables")
+    migrate.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the database")
     return parser
 
 

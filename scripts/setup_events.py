@@ -1,20 +1,27 @@
-"""Make the store's notification rules exactly ours. Does nothing where they are right already."""
+"""Make the store ready for events: its buckets, how long things stay in them, and its notification rules.
+
+Does nothing where all is right already, so it may run at any time.
+"""
 
 import argparse
 
 from fieldpipe import errors, logs
 from fieldpipe.events.routes import load_routes
-from fieldpipe.events.setup import ensure_rules
+from fieldpipe.events.setup import set_up
 from fieldpipe.settings import BucketSettings, RouteSettings, StoreSettings, WebhookSettings, read
 from fieldpipe.store import ObjectStore
 
 
 def main() -> int:
-    argparse.ArgumentParser(prog="scripts.setup_events", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="scripts.setup_events", description=__doc__)
+    parser.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the store")
+    arguments = parser.parse_args()
     logs.configure("event-setup")
-    store, webhook, route, bucket = read(StoreSettings, WebhookSettings, RouteSettings, BucketSettings)
-    routes = load_routes(route.file, output_bucket=bucket.processed_bucket)
-    for name, outcome in ensure_rules(ObjectStore.connect(store), routes, webhook.arn).items():
+    settings, webhook, route, buckets = read(StoreSettings, WebhookSettings, RouteSettings, BucketSettings)
+    routes = load_routes(route.file, output_bucket=buckets.processed_bucket)
+    store = ObjectStore.connect(settings)
+    outcomes = errors.patiently(lambda: set_up(store, routes, buckets, webhook.arn), arguments.wait)
+    for name, outcome in outcomes.items():
         print(f"{name}: {outcome}")
     return 0
 

@@ -1,7 +1,7 @@
 """Compare the store with the ledger and announce to the webhook what the ledger has not seen.
 
-Once (a CronJob), also checking the notification rule, the results of finished objects and what may be forgotten; or,
-with --watch, all the time, with those checks once a day.
+Once (a CronJob), also checking the store's set-up (buckets, lifecycle, notification rules), the results of finished
+objects and what may be forgotten; or, with --watch, all the time, with those checks once a day.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from fieldpipe.events.announce import Announcer
 from fieldpipe.events.audit import audit, forget
 from fieldpipe.events.reconcile import Reconciler
 from fieldpipe.events.routes import load_routes
-from fieldpipe.events.setup import ensure_rules
+from fieldpipe.events.setup import set_up
 from fieldpipe.settings import BucketSettings, LedgerSettings, RouteSettings, StoreSettings, WebhookSettings, read
 from fieldpipe.store import ObjectStore
 
@@ -28,6 +28,9 @@ log = logs.get(__name__)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts.sync_events", description=__doc__)
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="keep running, at least SECONDS between passes")
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="without --watch: how long to wait for others"
+    )
     arguments = parser.parse_args()
     logs.configure("event-sync")
     store_settings, webhook, ledger, route = read(StoreSettings, WebhookSettings, LedgerSettings, RouteSettings)
@@ -41,20 +44,23 @@ def main() -> int:
     routes = load_routes(route.file, output_bucket=bucket.processed_bucket)
     reconciler = Reconciler(engine, store, routes, Announcer(webhook, pause=stop.wait))
 
-    def check_rules() -> None:
-        rules = ensure_rules(store, routes, webhook.arn)
-        log.info("rules_checked", rules={name: str(outcome) for name, outcome in rules.items()})
+    def check_set_up() -> None:
+        outcomes = set_up(store, routes, bucket, webhook.arn)
+        log.info("set_up_checked", outcomes={name: str(outcome) for name, outcome in outcomes.items()})
 
     def look_back() -> None:
         missing = audit(engine, store, bucket.processed_bucket)
         log.info("results_checked", missing=missing, forgotten=dict(forget(engine)))
 
-    if arguments.watch is None:
-        check_rules()  # before the listing, so that nothing falls between the two
+    def once() -> None:
+        check_set_up()  # before the listing, so that nothing falls between the two
         log.info("objects_compared", **reconciler.sync())
         look_back()
+
+    if arguments.watch is None:
+        errors.patiently(once, arguments.wait)
     else:
-        reconciler.watch(arguments.watch, stop, Daily([check_rules, look_back]))
+        reconciler.watch(arguments.watch, stop, Daily([check_set_up, look_back]))
     return 0
 
 

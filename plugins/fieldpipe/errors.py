@@ -4,13 +4,18 @@ Exit codes are those of BSD's sysexits.h, so that a pod's exit code carries the 
 """
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
+
+R = TypeVar("R")
 
 EXIT_PERMANENT = 65  # EX_DATAERR: the same input will fail again
 EXIT_BUG = 70  # EX_SOFTWARE: neither of the two; a traceback is printed
 EXIT_TRANSIENT = 75  # EX_TEMPFAIL: the same call may work later
+
+_PAUSES = (0.25, 5.0)  # seconds: first and longest between two attempts of `patiently`
 
 
 class FieldpipeError(Exception):
@@ -33,6 +38,24 @@ class TransientError(FieldpipeError):
 
 class ConfigurationError(PermanentError):
     """A setting is missing or wrong. The message lists all of them at once."""
+
+
+def patiently(call: Callable[[], R], seconds: float) -> R:
+    """Repeat a call that may be repeated while it raises TransientError, for about so many seconds.
+
+    For entry points whose world may still be starting: a pod's first second has no DNS, a new database no tables.
+    """
+    deadline = time.monotonic() + seconds
+    pause = _PAUSES[0]
+    while True:
+        try:
+            return call()
+        except TransientError as error:
+            if time.monotonic() + pause > deadline:
+                raise
+            print(f"waiting: {error}", file=sys.stderr, flush=True)
+        time.sleep(pause)
+        pause = min(pause * 2, _PAUSES[1])
 
 
 def run(main: Callable[[], int]) -> NoReturn:

@@ -29,11 +29,12 @@ class StoreSettings(BaseSettings):
 
 
 class BucketSettings(BaseSettings):
-    """Where results go."""
+    """Where results go, and, in a cluster, the logs of Airflow's tasks."""
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="FIELDPIPE_")
 
     processed_bucket: str = "processed-data"
+    log_bucket: str | None = Field(default=None, min_length=3)
 
 
 class LedgerSettings(BaseSettings):

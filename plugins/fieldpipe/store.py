@@ -7,8 +7,10 @@ Reads never go unbounded: `get` has a ceiling, `read` a range, `download` stream
 
 from __future__ import annotations
 
+import base64
 import errno
 import functools
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -267,10 +269,17 @@ class ObjectStore:
     # buckets
 
     @_translated
-    def ensure_bucket(self, bucket: str) -> None:
-        """Create the bucket unless it exists."""
-        if not self._client.bucket_exists(bucket):
+    def ensure_bucket(self, bucket: str) -> bool:
+        """Create the bucket unless it exists; whether it was created."""
+        if self._client.bucket_exists(bucket):
+            return False
+        try:
             self._client.make_bucket(bucket)
+        except S3Error as error:
+            if error.code in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # somebody else was quicker
+                return False
+            raise
+        return True
 
     @_translated
     def bucket_exists(self, bucket: str) -> bool:
@@ -287,6 +296,34 @@ class ObjectStore:
                 )
         finally:
             self.delete(bucket, key)
+
+    # lifecycle
+
+    @_translated
+    def lifecycle(self, bucket: str) -> bytes | None:
+        """The lifecycle document, XML as the store keeps it. None: there is none. Raises ObjectNotFound."""
+        check_bucket_name(bucket)
+        try:
+            # get_bucket_lifecycle() of minio 7.2 gives an object without what the SDK does not know.
+            content: bytes = self._client._execute("GET", bucket, query_params={"lifecycle": ""}).data
+        except S3Error as error:
+            if error.code == "NoSuchLifecycleConfiguration":
+                return None
+            raise
+        return content
+
+    @_translated
+    def set_lifecycle(self, bucket: str, document: bytes) -> None:
+        """Replace the lifecycle document. Raises NotSupported where the store does not take such rules."""
+        check_bucket_name(bucket)
+        checksum = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest()).decode()
+        headers: dict[str, str | list[str] | tuple[str]] = {"Content-MD5": checksum}
+        try:
+            self._client._execute("PUT", bucket, body=document, headers=headers, query_params={"lifecycle": ""})
+        except S3Error as error:
+            if error.code in ("InvalidArgument", "MalformedXML", "NotImplemented"):
+                raise NotSupported(f"this object store does not take such lifecycle rules ({error.code})") from error
+            raise
 
     # notifications (MinIO)
 

@@ -11,9 +11,11 @@ from uuid import uuid4
 import pytest
 
 from fieldpipe.errors import ConfigurationError, PermanentError
+from fieldpipe.events.lifecycle import Rule, rules_of, with_rules
 from fieldpipe.settings import StoreSettings
 from fieldpipe.store import (
     PART_SIZE,
+    NotSupported,
     ObjectChanged,
     ObjectNotFound,
     ObjectStore,
@@ -258,9 +260,29 @@ def test_buckets_are_created_once(client: ObjectStore) -> None:
     name = f"bucket-{uuid4().hex[:8]}"
 
     assert not client.bucket_exists(name)
-    client.ensure_bucket(name)
-    client.ensure_bucket(name)
+    assert client.ensure_bucket(name)
+    assert not client.ensure_bucket(name)
     assert client.bucket_exists(name)
+
+
+def test_lifecycle_that_was_set_is_got(client: ObjectStore) -> None:
+    name = f"bucket-{uuid4().hex[:8]}"
+    client.ensure_bucket(name)
+    assert client.lifecycle(name) is None
+
+    client.set_lifecycle(name, with_rules(None, [Rule("fieldpipe-reports", "_runs/", 30)]))
+
+    assert rules_of(client.lifecycle(name)) == {Rule("fieldpipe-reports", "_runs/", 30)}
+
+
+def test_lifecycle_that_the_store_does_not_take_is_told_apart(client: ObjectStore) -> None:
+    with pytest.raises(NotSupported):
+        client.set_lifecycle(BUCKET, b"<LifecycleConfiguration><Rule>")
+
+
+def test_lifecycle_of_a_bucket_that_is_not_there_is_not_found(client: ObjectStore) -> None:
+    with pytest.raises(ObjectNotFound):
+        client.lifecycle("no-such-bucket")
 
 
 def test_conditional_writes_are_found_and_leave_no_trace(client: ObjectStore) -> None:

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from fieldpipe.errors import PermanentError, TransientError, patiently
+
 PROGRAM = """
 from fieldpipe.errors import *
 def main():
@@ -35,3 +37,35 @@ def test_a_bug_shows_its_traceback() -> None:
 
     assert done.returncode == 70
     assert "IndexError" in done.stderr
+
+
+def test_patience_repeats_until_the_world_is_ready() -> None:
+    calls = iter([TransientError("no DNS yet"), TransientError("no tables yet"), "done"])
+
+    def call() -> str:
+        outcome = next(calls)
+        if isinstance(outcome, TransientError):
+            raise outcome
+        return outcome
+
+    assert patiently(call, 30) == "done"
+
+
+def test_patience_has_an_end() -> None:
+    def call() -> None:
+        raise TransientError("store away")
+
+    with pytest.raises(TransientError, match="store away"):
+        patiently(call, 0.3)
+
+
+def test_patience_is_for_what_may_pass_only() -> None:
+    calls = []
+
+    def call() -> None:
+        calls.append(1)
+        raise PermanentError("no such key")
+
+    with pytest.raises(PermanentError):
+        patiently(call, 30)
+    assert calls == [1]

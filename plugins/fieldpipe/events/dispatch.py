@@ -60,7 +60,7 @@ class Dispatcher:
         self._breaker = Breaker(chance=chance)
         self._gate = Gate(airflow, ledger)
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, after_turn: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is set; then finish the turn and give the leases back."""
         listener = Listener(self._engine)
         while not stop.is_set():
@@ -72,6 +72,7 @@ class Dispatcher:
             except TransientError as error:
                 log.warning("turn_failed", error=str(error))
                 stop.wait(IDLE_SECONDS * (0.5 + self._chance()))
+            after_turn()
         self._ledger.release()
 
     def step(self) -> None:

@@ -1,15 +1,25 @@
-"""The store's notification rule: exactly ours, on every bucket that a route reads from.
+"""What the store must have before data comes: buckets, how long things stay in them, and who is told of new objects.
 
-There is no suffix in the rule, although MinIO offers one: its suffixes mind the case and routes do not. What no route
-wants is answered `ignored`, which costs a millisecond.
+Everything is compared first and changed only where it differs, so this may run as often as one likes.
+
+There is no suffix in the notification rule, although MinIO offers one: its suffixes mind the case and routes do not.
+What no route wants is answered `ignored`, which costs a millisecond.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 
 from fieldpipe import logs
+from fieldpipe.events.lifecycle import OURS, Rule, rules_of, with_rules
 from fieldpipe.events.routes import Routes
+from fieldpipe.handover import REPORTS
+from fieldpipe.settings import BucketSettings
 from fieldpipe.store import NotificationRule, NotSupported, ObjectNotFound, ObjectStore
+
+REPORT_DAYS = 30
+LOG_DAYS = 30
+UPLOAD_DAYS = 7
 
 log = logs.get(__name__)
 
@@ -18,17 +28,62 @@ class Outcome(StrEnum):
     """What was found, and done, on one bucket."""
 
     RIGHT = "right"
+    CREATED = "created"
     REPAIRED = "repaired"
-    UNSUPPORTED = "unsupported"  # the store has no notifications: event-sync is the source of events
+    UNSUPPORTED = "unsupported"  # the store cannot do that; for notifications, event-sync is the source of events
     NO_BUCKET = "no bucket"
 
 
+def set_up(store: ObjectStore, routes: Routes, buckets: BucketSettings, arn: str) -> dict[str, Outcome]:
+    """Make all of it right; what was done, by kind and bucket. Raises StoreUnavailable."""
+    rules = lifecycle_rules(routes, buckets)
+    outcomes = {f"bucket {bucket}": _ensure_bucket(store, bucket) for bucket in rules}
+    outcomes |= {f"lifecycle {bucket}": ensure_lifecycle(store, bucket, wanted) for bucket, wanted in rules.items()}
+    return outcomes | {f"notifications {bucket}": done for bucket, done in ensure_rules(store, routes, arn).items()}
+
+
+def lifecycle_rules(routes: Routes, buckets: BucketSettings) -> Mapping[str, frozenset[Rule]]:
+    """What may disappear, by bucket: our buckets are those that are named here."""
+    uploads = Rule(f"{OURS}uploads", "", UPLOAD_DAYS, uploads=True)
+    reports = Rule(f"{OURS}reports", f"{REPORTS}/", REPORT_DAYS)
+    logs_rule = Rule(f"{OURS}logs", "", LOG_DAYS)
+    rules = {bucket: {uploads} for bucket in routes.buckets} | {buckets.processed_bucket: {uploads, reports}}
+    if buckets.log_bucket is not None:
+        rules[buckets.log_bucket] = {uploads, logs_rule}
+    return {bucket: frozenset(rules[bucket]) for bucket in sorted(rules)}
+
+
+def ensure_lifecycle(store: ObjectStore, bucket: str, wanted: frozenset[Rule]) -> Outcome:
+    """Compare our lifecycle rules with the bucket's; those of others stay as they are."""
+    document = store.lifecycle(bucket)
+    # MinIO refuses rules about uploads, as it ends them by a setting of the server: the rest is right without them.
+    without_uploads = frozenset(rule for rule in wanted if not rule.uploads)
+    found = rules_of(document)
+    if found == wanted or (found == without_uploads and found):
+        return Outcome.RIGHT
+    for rules in filter(None, (wanted, without_uploads)):
+        try:
+            store.set_lifecycle(bucket, with_rules(document, rules))
+        except NotSupported:
+            continue
+        log.warning("lifecycle_repaired", bucket=bucket, now=sorted(rule.id for rule in rules))
+        return Outcome.REPAIRED
+    return Outcome.UNSUPPORTED
+
+
 def ensure_rules(store: ObjectStore, routes: Routes, arn: str) -> dict[str, Outcome]:
-    """Compare the rule of each bucket with ours and replace it when it differs. Raises StoreUnavailable."""
-    return {bucket: _ensure(store, bucket, NotificationRule(arn)) for bucket in routes.buckets}
+    """Compare the notification rule of each bucket with ours and replace it when it differs."""
+    return {bucket: _ensure_rule(store, bucket, NotificationRule(arn)) for bucket in routes.buckets}
 
 
-def _ensure(store: ObjectStore, bucket: str, rule: NotificationRule) -> Outcome:
+def _ensure_bucket(store: ObjectStore, bucket: str) -> Outcome:
+    if not store.ensure_bucket(bucket):
+        return Outcome.RIGHT
+    log.info("bucket_created", bucket=bucket)
+    return Outcome.CREATED
+
+
+def _ensure_rule(store: ObjectStore, bucket: str, rule: NotificationRule) -> Outcome:
     try:
         found = store.notification_rules(bucket)
     except ObjectNotFound:

@@ -353,6 +353,20 @@ def test_dispatcher_killed_between_two_steps_makes_no_second_run_and_loses_nothi
     assert len(world.airflow.runs) == 1
 
 
+def test_dispatcher_shows_that_it_is_alive_even_while_it_can_do_nothing(world, store, tmp_path):
+    file = tmp_path / "alive"
+    nowhere = {"FIELDPIPE_LEDGER_URL": "postgresql+psycopg2://x@127.0.0.1:9/none"}
+    command = [sys.executable, "-m", "scripts.dispatch_events", "--alive", str(file)]
+    process = subprocess.Popen(command, cwd=ROOT, env=world.environment(store.environment) | nowhere)
+    try:
+        for _ in range(2):
+            eventually(file.exists, seconds=20)
+            file.unlink()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
 def test_dispatcher_that_lost_its_lease_changes_nothing(world):
     world.ledger.record(event("a.mcap"))
     sleeper, other = world.ledger.ledger(lease_seconds=0.0), world.ledger.ledger()

@@ -2,12 +2,16 @@
 
 import json
 import os
+import subprocess
+import sys
+from uuid import uuid4
 
 import pytest
 
 from fieldpipe.events.people import Filter, list_objects
 from fieldpipe.events.states import State
-from tests.contract.events.world import event, run_module
+from tests.contract.events.world import ROOT, event, run_module
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -139,6 +143,24 @@ def test_unmigrated_ledger_is_named(postgres):
     )
     assert run_module("scripts.ledger", "migrate", environment=environment).stdout == "the ledger is migrated\n"
     assert run_module("scripts.ledger", "stats", environment=environment).returncode == 0
+
+
+def test_migration_waits_for_a_database_that_is_made_meanwhile(postgres, tmp_path):
+    name = f"late_{uuid4().hex[:8]}"
+    url = postgres.url(name)
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        command = subprocess.Popen(
+            [sys.executable, "-m", "scripts.ledger", "migrate", "--wait", "60"],
+            cwd=ROOT,
+            env={**os.environ, "FIELDPIPE_LEDGER_URL": url},
+            stdout=file,
+            stderr=file,
+        )
+    eventually(lambda: "waiting: the ledger's database: " in log.read_text(), seconds=20)
+    postgres.server.ensure_database(name)
+    assert command.wait(60) == 0, log.read_text()
+    assert "the ledger is migrated" in log.read_text().splitlines()
 
 
 def test_unreachable_ledger_is_transient():

@@ -179,7 +179,7 @@ def test_command_syncs_once_and_reports(ledger, store, webhook, bucket):
     assert ended.returncode == 0, ended.stderr
     lines = {line["event"]: line for line in map(json.loads, ended.stderr.splitlines()) if "event" in line}
     assert (lines["objects_compared"]["listed"], lines["objects_compared"]["recorded"]) == (1, 1)
-    assert lines["rules_checked"]["rules"] == {bucket: "unsupported"}  # SeaweedFS
+    assert lines["set_up_checked"]["outcomes"][f"notifications {bucket}"] == "unsupported"  # SeaweedFS
     assert ledger.states() != {}
 
 
