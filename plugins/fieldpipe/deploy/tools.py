@@ -60,12 +60,16 @@ def find_tools(cache: Path, wheel: Path | None = None, path: str | None = None) 
     own = from_path(path)
     if own is not None and own.complaint() is None:
         return own
-    installed = Path(sysconfig.get_path("purelib"))
-    if any(installed.glob(WHEELS)):
-        return fitting(from_wheel(installed, cache))
+    if any(_installed().glob(WHEELS)):
+        return fitting(from_wheel(_installed(), cache))
     if own is not None:
         return fitting(own)
     raise ConfigurationError("there is no helm with kustomize (or kubectl) on PATH; `make render` installs a pair")
+
+
+def own_kubectl(cache: Path) -> Path:
+    """The kubectl of our own wheel, for machines without one. Raises ConfigurationError."""
+    return unpack(_installed(), cache) / "kubectl/kubectl"
 
 
 def from_path(path: str | None = None) -> Tools | None:
@@ -127,6 +131,10 @@ def parse(text: str) -> Version:
 
 def dotted(version: Version) -> str:
     return ".".join(map(str, version))
+
+
+def _installed() -> Path:
+    return Path(sysconfig.get_path("purelib"))
 
 
 def _say(command: Sequence[str]) -> str:

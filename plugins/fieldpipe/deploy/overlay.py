@@ -1,0 +1,67 @@
+"""One environment: the folder under overlays/, its namespace, and the Secrets that its cluster has to hold."""
+
+import re
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from fieldpipe.deploy import rules
+from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy.rules.fault import Fault
+from fieldpipe.deploy.rules.references import needed_secrets
+from fieldpipe.errors import PermanentError
+
+FOLDER = "overlays"
+FOR_DEVELOPMENT = ("dev", "kind")  # may hold Secrets that everybody knows; every other one is taken for production
+_SECTION = re.compile(r"^#+ [^\n]*Secrets[^\n]*\n(.*?)(?=^#|\Z)", re.MULTILINE | re.DOTALL)
+_ROW = re.compile(r"^\| `([a-z0-9.-]+)` \|([^|]*)\|", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """`existing`: the Secrets, with their keys, that its README tells people to make."""
+
+    name: str
+    folder: Path
+    namespace: str
+    existing: Mapping[str, Set[str]]
+
+    @property
+    def for_development(self) -> bool:
+        return self.name in FOR_DEVELOPMENT
+
+    def faults(self, manifests: Manifests) -> list[Fault]:
+        """What the rules find in its manifests."""
+        every = rules.rules(self.namespace, existing=self.existing, for_development=self.for_development)
+        return [*rules.broken(every, manifests), *self._superfluous(manifests)]
+
+    def _superfluous(self, manifests: Manifests) -> Iterator[Fault]:
+        needed = needed_secrets(manifests)
+        for name, keys in self.existing.items():
+            for key in sorted(keys - needed.get(name, set())):
+                yield Fault(f"{FOLDER}/{self.name}/README.md", f"asks for Secret {name}, key {key}: nobody needs it")
+
+
+def load(project: Path, wanted: str | None = None) -> list[Overlay]:
+    """All overlays, or the one that is wanted. Raises PermanentError when there is none of that name."""
+    folders = sorted(file.parent for file in (project / FOLDER).glob("*/kustomization.yaml"))
+    found = [folder for folder in folders if wanted in (None, folder.name)]
+    if not found:
+        raise PermanentError(f"there is no overlay {wanted}; there are: {', '.join(f.name for f in folders)}")
+    return [_read(folder) for folder in found]
+
+
+def documented_secrets(text: str) -> dict[str, set[str]]:
+    """The Secrets in the tables under headings about Secrets: rows that begin with a name and its keys."""
+    sections = "".join(found.group(1) for found in _SECTION.finditer(text))
+    return {row.group(1): set(re.findall(r"`([^`]+)`", row.group(2))) for row in _ROW.finditer(sections)}
+
+
+def _read(folder: Path) -> Overlay:
+    namespace = yaml.safe_load((folder / "kustomization.yaml").read_text()).get("namespace")
+    if not namespace:
+        raise PermanentError(f"{folder}/kustomization.yaml sets no namespace")
+    readme = folder / "README.md"
+    return Overlay(folder.name, folder, namespace, documented_secrets(readme.read_text()) if readme.exists() else {})
