@@ -1,5 +1,26 @@
 {{/* The parts that all pods of Airflow's own processes are made of. */}}
 
+{{/* airflow.cfg, and airflow_local_settings.py if there is one */}}
+{{- define "airflow.configuration" -}}
+airflow.cfg: |
+  {{- range $section, $options := .Values.config }}
+  [{{ $section }}]
+  {{- range $option, $value := $options }}
+  {{- if kindIs "string" $value }}
+  {{ $option }} = {{ tpl $value $ }}
+  {{- else if kindIs "float64" $value }}
+  {{ $option }} = {{ ternary (int64 $value | toString) (toString $value) (eq (floor $value) $value) }}
+  {{- else if not (kindIs "invalid" $value) }}
+  {{ $option }} = {{ $value }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+{{- with .Values.airflowLocalSettings }}
+airflow_local_settings.py: |
+  {{- tpl . $ | trim | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* Labels, and annotations that roll the pods when airflow.cfg changes: (list $ "component" values access-labels) */}}
 {{- define "airflow.podMetadata" -}}
 {{- $root := index . 0 -}}
@@ -13,7 +34,7 @@ labels:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 annotations:
-  checksum/airflow-config: {{ include (print $root.Template.BasePath "/configmap.yaml") $root | sha256sum }}
+  checksum/airflow-config: {{ include "airflow.configuration" $root | sha256sum }}
   {{- with merge (dict) ($own.podAnnotations | default dict) $root.Values.airflowPodAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
