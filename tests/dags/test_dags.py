@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,10 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("airflow")
 
 
-def in_airflow(home: Path, program: str, *arguments: str) -> dict:
+def in_airflow(home: Path, program: str, *arguments: str, variables: Mapping[str, str] | None = None) -> dict:
     environment = {
         **os.environ,
+        **(variables or {}),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),

@@ -15,8 +15,9 @@ from fieldpipe.errors import PermanentError
 
 FOLDER = "overlays"
 FOR_DEVELOPMENT = ("dev", "kind")  # may hold Secrets that everybody knows; every other one is taken for production
-_SECTION = re.compile(r"^#+ [^\n]*Secrets[^\n]*\n(.*?)(?=^#|\Z)", re.MULTILINE | re.DOTALL)
-_ROW = re.compile(r"^\| `([a-z0-9.-]+)` \|([^|]*)\|", re.MULTILINE)
+_GENERIC = re.compile(r"kubectl create secret generic (\S+)([^\n]*)")
+_TLS = re.compile(r"kubectl create secret tls (\S+)")
+_KEY = re.compile(r"--from-(?:literal|file)=([a-zA-Z0-9._-]+)=")
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,10 @@ def load(project: Path, wanted: str | None = None) -> list[Overlay]:
 
 
 def documented_secrets(text: str) -> dict[str, set[str]]:
-    """The Secrets in the tables under headings about Secrets: rows that begin with a name and its keys."""
-    sections = "".join(found.group(1) for found in _SECTION.finditer(text))
-    return {row.group(1): set(re.findall(r"`([^`]+)`", row.group(2))) for row in _ROW.finditer(sections)}
+    """The Secrets, with their keys, that a document's commands make."""
+    text = text.replace("\\\n", " ")
+    made = {found.group(1): set(_KEY.findall(found.group(2))) for found in _GENERIC.finditer(text)}
+    return made | {found.group(1): {"tls.crt", "tls.key"} for found in _TLS.finditer(text)}
 
 
 def _read(folder: Path) -> Overlay:

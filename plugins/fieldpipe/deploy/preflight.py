@@ -184,6 +184,8 @@ def _images(_: Overlay, manifests: Manifests, ask: Kubectl) -> Iterator[Line]:
     for image in sorted({c.image for workload in manifests.workloads for c in workload.containers}):
         if held and all(_full(image) in each for each in held):
             yield Line(f"image {image}", Finding.OK, "is on every node")
+        elif image.endswith("0" * 64):
+            yield Line(f"image {image}", Finding.MISSING, "is a place for yours: kustomize edit set image (README.md)")
         elif "/" in image:
             yield Line(f"image {image}", Finding.UNKNOWN, "will be pulled from its registry, if the nodes can reach it")
         elif tells_all:

@@ -58,7 +58,8 @@ def rules(namespace: str, *, existing: Existing, for_development: bool) -> tuple
         references.needs_exist(existing),
         security.images_are_known(IMAGES),
     )
-    return (*ALWAYS, *own, *(() if for_development else (placing.nothing_is_for_development_only,)))
+    last = placing.recordings_are_generated if for_development else placing.nothing_is_for_development_only
+    return (*ALWAYS, *own, last)
 
 
 def broken(rules: Sequence[Rule], manifests: Manifests) -> list[Fault]:

@@ -7,6 +7,7 @@ from fieldpipe.deploy.rules.fault import Fault, fault
 from fieldpipe.deploy.rules.references import linked
 
 BOTH = {"Ingress", "Egress"}
+LEFT_OUT = {"component": "postgresql"}  # an overlay may take a database of its own; the chart's policies stay
 
 
 def everything_else_is_denied(manifests: Manifests) -> Iterator[Fault]:
@@ -29,7 +30,8 @@ def policies_find_pods(manifests: Manifests) -> Iterator[Fault]:
         for rule in (*(policy.spec.get("ingress") or ()), *(policy.spec.get("egress") or ())):
             for peer in (*(rule.get("from") or ()), *(rule.get("to") or ())):
                 selector = peer.get("podSelector")
-                if selector and "namespaceSelector" not in peer and not manifests.selected(selector):
+                optional = selector and LEFT_OUT.items() <= (selector.get("matchLabels") or {}).items()
+                if selector and not optional and "namespaceSelector" not in peer and not manifests.selected(selector):
                     yield fault(policy, f"admits pods that do not exist: {selector}")
         for rule in policy.spec.get("ingress") or ():
             for port in rule.get("ports") or ():

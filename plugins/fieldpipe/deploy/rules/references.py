@@ -26,24 +26,36 @@ class Link:
 
 
 def needs_exist(existing: Existing) -> Rule:
-    """The rule about ConfigMaps, Secrets and their keys, ServiceAccounts and claims that pods name."""
+    """The rule about ConfigMaps, Secrets and their keys, ServiceAccounts and claims that pods and Ingresses name."""
 
     def rule(manifests: Manifests) -> Iterator[Fault]:
-        for workload in manifests.workloads:
-            for reference in sorted(set(workload.references), key=str):
-                if not reference.optional and not _exists(manifests, reference, existing):
-                    yield fault(workload, f"names {reference}, which is not there")
+        for reference, users in named(manifests).items():
+            if not reference.optional and not _exists(manifests, reference, existing):
+                yield Fault(str(reference), f"is not there, and is named by {', '.join(users)}")
 
     return rule
 
 
 def needed_secrets(manifests: Manifests) -> dict[str, set[str]]:
-    """The Secrets, with their keys, that pods name and the manifests do not hold: somebody has to make them before."""
+    """The Secrets, with their keys, that are named and not among the manifests: somebody has to make them before."""
     needed: dict[str, set[str]] = {}
-    for reference in (each for workload in manifests.workloads for each in workload.references):
+    for reference in named(manifests):
         if reference.kind == "Secret" and not reference.optional and not manifests.get("Secret", reference.name):
             needed.setdefault(reference.name, set()).update({reference.key} if reference.key else ())
     return needed
+
+
+def named(manifests: Manifests) -> dict[Reference, list[str]]:
+    """Everything that is named by pods and Ingresses, and by which."""
+    users: dict[Reference, list[str]] = {}
+    for workload in manifests.workloads:
+        for reference in dict.fromkeys(workload.references):
+            users.setdefault(reference, []).append(str(workload))
+    for ingress in manifests.of("Ingress"):
+        for secret in (entry["secretName"] for entry in ingress.spec.get("tls") or () if "secretName" in entry):
+            for key in ("tls.crt", "tls.key"):
+                users.setdefault(Reference("Secret", secret, key), []).append(str(ingress))
+    return users
 
 
 def services_lead_to_pods(manifests: Manifests) -> Iterator[Fault]:

@@ -1,0 +1,66 @@
+"""The overlays, rendered once per session, and the pod that the DAG's operator builds."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fieldpipe.deploy import overlay
+from fieldpipe.deploy.objects import Data, Manifests, parse
+from fieldpipe.deploy.overlay import Overlay
+from fieldpipe.deploy.rendering import render
+from fieldpipe.deploy.tools import Tools, find_tools
+from tests.dags.test_dags import POD, in_airflow
+
+ROOT = Path(__file__).parents[2]
+OVERLAYS = {each.name: each for each in overlay.load(ROOT)}
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    return find_tools(ROOT / ".cache/tools")
+
+
+@pytest.fixture(scope="session")
+def rendered(tools: Tools) -> Callable[[str], Manifests]:
+    """`rendered("dev")`: all objects of an overlay."""
+    done: dict[str, Manifests] = {}
+
+    def of(name: str) -> Manifests:
+        if name not in done:
+            done[name] = parse(render(OVERLAYS[name].folder, tools))
+        return done[name]
+
+    return of
+
+
+@pytest.fixture(params=sorted(OVERLAYS))
+def chosen(request: pytest.FixtureRequest) -> Overlay:
+    """Each overlay."""
+    return OVERLAYS[request.param]
+
+
+@pytest.fixture
+def manifests(chosen: Overlay, rendered: Callable[[str], Manifests]) -> Manifests:
+    """The objects of the chosen overlay."""
+    return rendered(chosen.name)
+
+
+@pytest.fixture
+def dev(rendered: Callable[[str], Manifests]) -> list[Data]:
+    """The objects of overlays/dev, to be broken by a test."""
+    return copy.deepcopy([dict(each.data) for each in rendered("dev").objects])
+
+
+@pytest.fixture(scope="session")
+def task_pod(rendered: Callable[[str], Manifests], tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """The pod of the DAG's task, as Airflow's worker in overlays/dev would create it."""
+    settings = rendered("dev").get("ConfigMap", "pipeline-config")
+    assert settings is not None
+    variables = {**settings.data["data"], "FIELDPIPE_POD_NAMESPACE": OVERLAYS["dev"].namespace}
+    file, conf = str(ROOT / "dags/recording_to_csv.py"), json.dumps({"key": "run1.mcap"})
+    pod = in_airflow(tmp_path_factory.mktemp("airflow"), POD, file, conf, variables=variables)
+    assert isinstance(pod, dict)
+    return pod
