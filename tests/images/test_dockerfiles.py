@@ -62,7 +62,17 @@ def test_every_script_that_a_manifest_starts_is_in_an_image() -> None:
 
     started = {f"scripts/{name}.py" for text in manifests for name in re.findall(r"\bscripts\.([a-z_]+)", text)}
 
+    assert started
     assert started <= in_images
+
+
+def test_every_script_that_a_dag_runs_in_a_pod_is_in_the_worker_image() -> None:
+    dags = [path.read_text() for path in (ROOT / "dags").glob("*.py")]
+
+    run = {f"scripts/{name}.py" for text in dags for name in re.findall(r"\bpod_task\(\s*\"([a-z_]+)\"", text)}
+
+    assert run
+    assert run <= copied("worker")
 
 
 def test_scripts_in_images_import_no_other_script() -> None:
