@@ -15,6 +15,16 @@ from fieldpipe.local.home import Home
 from tests.servers import Postgres, Running, Store, start_minio, start_postgres, start_seaweed
 from tests.stacks import PROJECT, RunningStack
 
+SMALL_BATCHES = """
+[[route]]
+name = "recordings"
+bucket = "raw-data"
+patterns = ["**/*.mcap"]
+dag_id = "recording_to_csv"
+batch_limit = 10
+max_runs = 6
+"""
+
 AnyRunning = TypeVar("AnyRunning", bound=Running[Any])
 
 
@@ -85,9 +95,20 @@ def store_factory(socket_folder: Callable[[], Path], mark: str) -> Iterator[Call
 @pytest.fixture(scope="session")
 def minio_on_path() -> None:
     """Without a `minio` on PATH its tests are skipped; where CI has it (FIELDPIPE_REQUIRE_MINIO=1) they fail."""
-    if shutil.which("minio") is None:
-        missing = "no `minio` on PATH: this test needs a real MinIO server"
-        if os.environ.get("CI") == "true" and os.environ.get("FIELDPIPE_REQUIRE_MINIO") == "1":
+    require("minio", "FIELDPIPE_REQUIRE_MINIO")
+
+
+@pytest.fixture(scope="session")
+def redis_on_path() -> None:
+    """Without a `redis-server` on PATH its tests are skipped; where CI has it (FIELDPIPE_REQUIRE_REDIS=1) they fail."""
+    require("redis-server", "FIELDPIPE_REQUIRE_REDIS")
+
+
+def require(program: str, variable: str) -> None:
+    """Skip when a program is not on PATH; fail in CI when the variable says that it was installed."""
+    if shutil.which(program) is None:
+        missing = f"no `{program}` on PATH: this test needs a real one"
+        if os.environ.get("CI") == "true" and os.environ.get(variable) == "1":
             pytest.fail(missing)
         pytest.skip(missing)
 
@@ -125,6 +146,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 def minio_stack(minio_on_path: None, tmp_path: Path) -> Iterator[RunningStack]:
     """A stack of the test's own with a real MinIO, whose notifications are the events."""
     running = RunningStack(Home(tmp_path / "stack", PROJECT), (("FIELDPIPE_STORE", "minio"),))
+    try:
+        running.up()
+        yield running
+    finally:
+        running.down()
+
+
+@pytest.fixture(scope="module")
+def celery_stack(redis_on_path: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A stack with two Celery workers, for the tests of one file; a run of it carries ten objects at most."""
+    folder = tmp_path_factory.mktemp("celery")
+    routes = folder / "routes.toml"
+    routes.write_text(SMALL_BATCHES)
+    settings = (("FIELDPIPE_CELERY_WORKERS", "2"), ("FIELDPIPE_ROUTES_FILE", str(routes)))
+    running = RunningStack(Home(folder / "stack", PROJECT), settings)
     try:
         running.up()
         yield running

@@ -22,9 +22,9 @@ DATABASE = "airflow"
 NAMESPACE = "fieldpipe"
 IMAGE = "fieldpipe-worker:local"
 
-_LAUNCH = (sys.executable, "-m", "fieldpipe.local.launch")
+LAUNCH = (sys.executable, "-m", "fieldpipe.local.launch")
 _POD_MODULES = ("airflow", "airflow.providers.cncf.kubernetes.operators.pod", "kubernetes_asyncio.client")
-_PRELOAD = tuple(word for module in _POD_MODULES for word in ("--import", module))
+PRELOAD = tuple(word for module in _POD_MODULES for word in ("--import", module))
 _HEARTBEATS = {
     "scheduler": ("scheduler", "latest_scheduler_heartbeat"),
     "dag-processor": ("dag_processor", "latest_dag_processor_heartbeat"),
@@ -34,7 +34,7 @@ _HEARTBEATS = {
 
 @dataclass(frozen=True)
 class AirflowServer:
-    """One of the four processes. `check` says whether the one that was started at a time serves."""
+    """One of Airflow's processes. `check` says whether the one that was started at a time serves."""
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
@@ -43,7 +43,7 @@ class AirflowServer:
     stop_seconds: float = 5.0  # the scheduler sometimes takes long; it loses nothing when it is killed
 
     def prepare(self) -> None:
-        """Nothing: `prepare` of this module has done it for all four."""
+        """Nothing: `prepare` of this module has done it for all."""
 
     def command(self) -> Command:
         return Command(self.arguments, self.folder, self.environment, stop_seconds=self.stop_seconds)
@@ -59,7 +59,7 @@ def servers(home: Home, port: int, environment: Mapping[str, str]) -> dict[str, 
     options = ("--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "2")
 
     def one(check: Callable[[float], bool], *arguments: str) -> AirflowServer:
-        return AirflowServer((*_LAUNCH, *arguments), environment, folder, check)
+        return AirflowServer((*LAUNCH, *arguments), environment, folder, check)
 
     def beats(name: str) -> Callable[[float], bool]:
         return lambda since: _beats(port, name, since)
@@ -67,8 +67,8 @@ def servers(home: Home, port: int, environment: Mapping[str, str]) -> dict[str, 
     return {
         "api-server": one(lambda _: _serves(port), *asgi, *options),
         # --skip-serve-logs: that server listens on every interface; the UI reads logs from the folder all share.
-        "scheduler": one(beats("scheduler"), *_PRELOAD, "airflow", "scheduler", "--skip-serve-logs"),
-        "dag-processor": one(beats("dag-processor"), *_PRELOAD, "airflow", "dag-processor"),
+        "scheduler": one(beats("scheduler"), *PRELOAD, "airflow", "scheduler", "--skip-serve-logs"),
+        "dag-processor": one(beats("dag-processor"), *PRELOAD, "airflow", "dag-processor"),
         "triggerer": one(beats("triggerer"), "airflow", "triggerer", "--skip-serve-logs"),
     }
 
@@ -154,7 +154,7 @@ class Migration:
         return self.postgres.note(DATABASE) != _version()
 
     def command(self) -> Command:
-        return Command((*_LAUNCH, "airflow", "db", "migrate"), self.folder, self.environment)
+        return Command((*LAUNCH, "airflow", "db", "migrate"), self.folder, self.environment)
 
     def succeeded(self) -> None:
         """Remember the version."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fieldpipe.errors import ConfigurationError
-from fieldpipe.local import airflow_server, credentials, ports, probe
+from fieldpipe.local import airflow_server, celery_workers, credentials, ports, probe
 from fieldpipe.local.airflow_server import NAMESPACE
+from fieldpipe.local.celery_workers import LOGS_BUCKET, CeleryWorkers
 from fieldpipe.local.credentials import AIRFLOW_PASSWORD, AIRFLOW_USER, STORE_USER, Credentials, write_private
 from fieldpipe.local.home import Home
 from fieldpipe.local.objectstore import MINIO_PORTS, SEAWEED_PORTS, MinioServer, SeaweedServer, minio_binary
@@ -44,18 +45,21 @@ class Stack:
 def compose(home: Home) -> Stack:
     """Everything about the stack of a folder; writes its configuration, starts nothing."""
     minio = _minio_chosen()
+    count = celery_workers.chosen()
     names = (*(MINIO_PORTS if minio else SEAWEED_PORTS), "airflow", "webhook", "pods")
     chosen = ports.choose(names, home.config / "ports.json")
     secrets = credentials.load(home.config / "credentials.json")
     sockets = home.socket_folder()
+    workers = CeleryWorkers(count, home, sockets / "redis.sock") if count else None
     postgres = PostgresServer(home.data / "postgres", sockets / "postgres", home.stack)
     ours = environment(home, chosen, secrets, postgres) | _routes()
     _write_pod_sources(home, chosen, secrets)
     airflow_server.prepare(home)
+    buckets = (RAW_BUCKET, *((LOGS_BUCKET,) if workers else ()), PROCESSED_BUCKET)
     steps = (
         Service("postgres", postgres),
-        _store(home, sockets, chosen, secrets, minio=minio),
-        *_airflow(home, chosen, secrets, postgres),
+        _store(home, sockets, chosen, secrets, buckets, minio=minio),
+        *_airflow(home, chosen, secrets, postgres, workers),
         *_events(home, chosen, ours, postgres, minio=minio),
         _pods(home, chosen),
     )
@@ -85,11 +89,16 @@ def environment(
     }
 
 
-def _store(home: Home, sockets: Path, chosen: Mapping[str, int], secrets: Credentials, *, minio: bool) -> Service:
-    settings = StoreSettings(
-        endpoint=_url(chosen["store"]), access_key=STORE_USER, secret_key=SecretStr(secrets.store_secret_key)
-    )
-    buckets = (RAW_BUCKET, PROCESSED_BUCKET)
+def _store(
+    home: Home,
+    sockets: Path,
+    chosen: Mapping[str, int],
+    secrets: Credentials,
+    buckets: tuple[str, ...],
+    *,
+    minio: bool,
+) -> Service:
+    settings = _store_settings(chosen, secrets)
     if minio:
         notify = {
             "MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY": "on",
@@ -104,9 +113,18 @@ def _store(home: Home, sockets: Path, chosen: Mapping[str, int], secrets: Creden
     return Service("store", server, address=_url(chosen["store"]))
 
 
-def _airflow(home: Home, chosen: Mapping[str, int], secrets: Credentials, postgres: PostgresServer) -> tuple[Step, ...]:
+def _airflow(
+    home: Home,
+    chosen: Mapping[str, int],
+    secrets: Credentials,
+    postgres: PostgresServer,
+    workers: CeleryWorkers | None,
+) -> tuple[Step, ...]:
     port = chosen["airflow"]
-    variables = airflow_server.environment(home, port, postgres.url(airflow_server.DATABASE), secrets) | _routes()
+    database = postgres.url(airflow_server.DATABASE)
+    variables = airflow_server.environment(home, port, database, secrets) | _routes()
+    if workers is not None:
+        variables |= workers.variables(database, _store_settings(chosen, secrets))
     migration = airflow_server.Migration(postgres, variables, home.data / "airflow")
     processes = airflow_server.servers(home, port, variables)
     return (
@@ -115,6 +133,7 @@ def _airflow(home: Home, chosen: Mapping[str, int], secrets: Credentials, postgr
             Service(name, server, after=("airflow-db",), address=_url(port) if name == "api-server" else None)
             for name, server in processes.items()
         ),
+        *(workers.steps(variables) if workers is not None else ()),
     )
 
 
@@ -180,6 +199,11 @@ def _write_pod_sources(home: Home, chosen: Mapping[str, int], secrets: Credentia
     }
     sources = {"secrets": {"fieldpipe-store": store}, "configmaps": {"pipeline-config": config}}
     write_private(home.config / "pods.json", sources)
+
+
+def _store_settings(chosen: Mapping[str, int], secrets: Credentials) -> StoreSettings:
+    key = SecretStr(secrets.store_secret_key)
+    return StoreSettings(endpoint=_url(chosen["store"]), access_key=STORE_USER, secret_key=key)
 
 
 def _routes() -> dict[str, str]:
