@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -22,12 +22,13 @@ _KEY = re.compile(r"--from-(?:literal|file)=([a-zA-Z0-9._-]+)=")
 
 @dataclass(frozen=True)
 class Overlay:
-    """`existing`: the Secrets, with their keys, that its README tells people to make."""
+    """`asked`: the Secrets, with their keys, that its README tells people to make; `optional`: those of components."""
 
     name: str
     folder: Path
     namespace: str
-    existing: Mapping[str, Set[str]]
+    asked: Mapping[str, Set[str]]
+    optional: Mapping[str, Set[str]] = field(default_factory=dict)
 
     @property
     def for_development(self) -> bool:
@@ -35,12 +36,13 @@ class Overlay:
 
     def faults(self, manifests: Manifests) -> list[Fault]:
         """What the rules find in its manifests."""
-        every = rules.rules(self.namespace, existing=self.existing, for_development=self.for_development)
+        existing = {**self.optional, **self.asked}
+        every = rules.rules(self.namespace, existing=existing, for_development=self.for_development)
         return [*rules.broken(every, manifests), *self._superfluous(manifests)]
 
     def _superfluous(self, manifests: Manifests) -> Iterator[Fault]:
         needed = needed_secrets(manifests)
-        for name, keys in self.existing.items():
+        for name, keys in self.asked.items():
             for key in sorted(keys - needed.get(name, set())):
                 yield Fault(f"{FOLDER}/{self.name}/README.md", f"asks for Secret {name}, key {key}: nobody needs it")
 
@@ -62,8 +64,14 @@ def documented_secrets(text: str) -> dict[str, set[str]]:
 
 
 def _read(folder: Path) -> Overlay:
-    namespace = yaml.safe_load((folder / "kustomization.yaml").read_text()).get("namespace")
-    if not namespace:
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    if not (namespace := kustomization.get("namespace")):
         raise PermanentError(f"{folder}/kustomization.yaml sets no namespace")
-    readme = folder / "README.md"
-    return Overlay(folder.name, folder, namespace, documented_secrets(readme.read_text()) if readme.exists() else {})
+    own, components = folder / "README.md", folder.parents[1] / "components/README.md"
+    return Overlay(
+        folder.name,
+        folder,
+        namespace,
+        documented_secrets(own.read_text()) if own.exists() else {},
+        documented_secrets(components.read_text()) if kustomization.get("components") else {},
+    )

@@ -1,0 +1,90 @@
+"""What happens to the manifests when something changes, and that nothing changes by itself."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fieldpipe.deploy import overlay
+from fieldpipe.deploy.objects import Manifests, parse
+from fieldpipe.deploy.overlay import Overlay
+from fieldpipe.deploy.rendering import render
+from fieldpipe.deploy.rules.changes import changed_jobs, not_rolled
+from fieldpipe.deploy.tools import Tools
+from fieldpipe.errors import PermanentError
+from tests.manifests.conftest import OVERLAYS
+from tests.manifests.tree import append, copy_tree
+
+
+def test_rendering_again_gives_the_same_bytes(tools: Tools) -> None:
+    folder = OVERLAYS["dev"].folder
+
+    assert render(folder, tools) == render(folder, tools)
+
+
+def test_a_changed_setting_rolls_what_serves_and_leaves_jobs_alone(
+    tools: Tools, tmp_path: Path, rendered: Callable[[str], Manifests]
+) -> None:
+    project = copy_tree(tmp_path)
+    append(project / "base/config.env", "FIELDPIPE_DISPATCH_LEASE_SECONDS=20\n")
+
+    after = parse(render(project / "overlays/dev", tools))
+
+    assert [str(fault) for fault in changed_jobs(rendered("dev"), after)] == []
+    assert [str(fault) for fault in not_rolled(rendered("dev"), after)] == []
+    (changed,) = overlay.load(project, "dev")
+    assert [str(fault) for fault in changed.faults(after)] == []
+
+
+def test_a_job_that_changes_and_a_deployment_that_does_not_are_noticed(rendered: Callable[[str], Manifests]) -> None:
+    before = rendered("dev")
+    objects = copy.deepcopy([dict(each.data) for each in before.objects])
+    job = next(each for each in objects if each["kind"] == "Job" and each["metadata"]["name"] == "ledger-migrate")
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = "fieldpipe-webhook:0.2.0"
+
+    assert [fault.about for fault in changed_jobs(before, Manifests(objects))] == ["Job ledger-migrate"]
+    assert "Deployment dispatcher" in [fault.about for fault in not_rolled(before, Manifests(objects))]
+
+
+def test_production_refuses_to_build_with_passwords_of_the_repository(tools: Tools, tmp_path: Path) -> None:
+    project = copy_tree(tmp_path)
+    kustomization = project / "overlays/prod/kustomization.yaml"
+    text = kustomization.read_text()
+    assert "resources:\n" in text
+    kustomization.write_text(text.replace("resources:\n", "resources:\n  - ../dev/secrets\n"))
+
+    with pytest.raises(PermanentError, match="dev-only"):
+        render(project / "overlays/prod", tools)
+
+
+@pytest.mark.parametrize("component", ["keda", "service-monitor"])
+def test_an_overlay_with_an_optional_component_keeps_every_rule(tools: Tools, tmp_path: Path, component: str) -> None:
+    project = copy_tree(tmp_path)
+    kustomization = project / "overlays/dev/kustomization.yaml"
+    append(kustomization, f"components:\n  - ../../components/{component}\n")
+
+    (changed,) = overlay.load(project, "dev")
+    manifests = parse(render(changed.folder, tools))
+
+    assert [str(fault) for fault in changed.faults(manifests)] == []
+
+
+def test_what_a_readme_asks_for_and_nobody_needs_is_a_fault(rendered: Callable[[str], Manifests]) -> None:
+    real = OVERLAYS["prod"]
+    more = Overlay(real.name, real.folder, real.namespace, {**real.asked, "forgotten": {"key"}})
+
+    assert [str(fault) for fault in more.faults(rendered("prod"))] == [
+        "overlays/prod/README.md: asks for Secret forgotten, key key: nobody needs it"
+    ]
+
+
+def test_secrets_are_read_from_the_commands_that_make_them() -> None:
+    text = """
+    kubectl create secret generic one --from-literal=a=$X --from-file=b.pem=file
+    kubectl create secret generic two \\
+      --from-literal=url=postgresql://user:pass@host/db
+    kubectl create secret tls three --cert=a --key=b
+    """
+
+    assert overlay.documented_secrets(text) == {"one": {"a", "b.pem"}, "two": {"url"}, "three": {"tls.crt", "tls.key"}}
