@@ -50,9 +50,10 @@ def test_it_is_small(image: Image) -> None:
 
 
 def test_it_holds_no_installer_and_no_compiler(image: Image) -> None:
-    programs = "[n for n in ('pip', 'pip3', 'uv', 'gcc', 'g++', 'cc') if s.which(n, path='/opt/venv/bin')]"
+    programs = "[n for n in ('pip', 'pip3', 'uv', 'gcc', 'g++', 'cc') if s.which(n)]"
 
     assert image.python(MISSING.format(modules=["pip"], programs=programs)) == "[] []"
+    assert image.run("/usr/bin/env", "PATH=/usr/local/bin:/usr/bin", "python3", "-m", "pip").returncode == 1
 
 
 def test_it_says_who_it_is(image: Image) -> None:
