@@ -99,7 +99,7 @@ BROKEN = [
     ),
     (
         references.needs_exist({}),
-        ("Secret/fieldpipe-store", "stringData", {"access-key": "admin"}),
+        ("Secret/fieldpipe-store", "data", {"access-key": "YWRtaW4="}),
         "Secret fieldpipe-store, key secret-key: is not there, and is named by Deployment",
     ),
     (

@@ -55,8 +55,8 @@ DAG_READERS = ("dag-processor", "scheduler", "triggerer", "worker")  # container
 
 # What the programs of others read, by a part of the image's name.
 _OTHERS = {
-    "airflow": r"FORWARDED_ALLOW_IPS|AIRFLOW__[A-Z0-9_]+__[A-Z0-9_]+|AIRFLOW_(HOME|CONN_[A-Z0-9_]+|VAR_[A-Z0-9_]+)|AWS_[A-Z0-9_]+|"
-    r"(DUMB_INIT|CONNECTION_CHECK|_AIRFLOW)_[A-Z0-9_]+",
+    "airflow": r"AIRFLOW__[A-Z0-9_]+__[A-Z0-9_]+|AIRFLOW_(HOME|CONN_[A-Z0-9_]+|VAR_[A-Z0-9_]+)|AWS_[A-Z0-9_]+|"
+    r"FORWARDED_ALLOW_IPS",
     "minio": r"MINIO_(ROOT_USER|ROOT_PASSWORD|BROWSER\w*|SCANNER_\w+|API_\w+|PROMETHEUS_AUTH_TYPE|UPDATE|CALLHOME_\w+)|"
     r"MINIO_NOTIFY_WEBHOOK_(ENABLE|ENDPOINT|AUTH_TOKEN|QUEUE_DIR|QUEUE_LIMIT|CLIENT_CERT|CLIENT_KEY)_[A-Z0-9_]+",
     "postgres": r"POSTGRES_(USER|PASSWORD|DB|INITDB_ARGS)|PG[A-Z]+",
