@@ -37,13 +37,16 @@ test-cluster: $(VENV)/.dev ## the manifests applied to a real Kubernetes, built 
 bench-events: $(VENV)/.dev ## acknowledgements, put-to-CSV latency, a burst and restarts, as a table (10 minutes)
 	@$(BIN)/python -m tests.bench.events
 
+bench-scale: $(VENV)/.dev ## 200 recordings through one Celery worker and through two, side by side (8 minutes; takes redis-server)
+	@$(BIN)/python -m tests.bench.scale $(ARGS)
+
 bench-convert: $(VENV)/.dev ## the converter against others' and the floor (BENCH_FULL=1: all on 1M; BENCH_LARGE=1: 10 GB too)
 	@$(BIN)/python -m tests.bench.convert $(if $(BENCH_FULL),--full) $(if $(BENCH_LARGE),--large) $(ARGS)
 
 fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)
 	@$(BIN)/python -m tests.fuzz.fuzz $(or $(FOR),600)
 
-up: $(VENV)/.local ## start the embedded stack and leave it running
+up: $(VENV)/$(if $(FIELDPIPE_CELERY_WORKERS),.dev,.local) ## start the embedded stack and leave it running
 	@$(STACK) up
 
 down: ## stop the embedded stack
@@ -98,7 +101,7 @@ lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
 	done
 
 clean: down ## stop the stack and delete everything it made, data included
-	rm -rf .fieldpipe .cache/bench .cache/checkov .cache/kubectl-v32 .cache/rendered .cache/tools $(VENV)
+	rm -rf .fieldpipe .cache/bench .cache/checkov .cache/kubectl-v32 .cache/rendered* .cache/tools $(VENV)
 
 # The environment: what is installed is remembered in a stamp, so the second time costs nothing.
 

@@ -41,11 +41,14 @@ class BenchStack:
 
 
 @contextmanager
-def embedded_stack() -> Iterator[BenchStack]:
-    """Start a stack and stop it in any case. Its folder is deleted, unless something failed: the logs are in it."""
+def embedded_stack(routes: str = "routes.toml") -> Iterator[BenchStack]:
+    """Start a stack with the routes of this file and stop it in any case.
+
+    Its folder is deleted, unless something failed: the logs are in it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="fieldpipe-bench-"))
     home = Home(folder / "home", _project(folder / "project"))
-    os.environ[ROUTES_FILE] = str(HERE / "routes.toml")
+    os.environ[ROUTES_FILE] = str(HERE / routes)
     finished = False
     try:
         stack.start(home, Progress().show)
