@@ -108,7 +108,7 @@ def test_an_overlay_is_told_the_digest_where_there_is_one() -> None:
 
 
 def test_addresses_of_a_package_index_are_passed_by_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(_programs(tmp_path, "podman", "git")))
+    monkeypatch.setenv("PATH", str(_programs(tmp_path, "podman")))
     environment = {"PIP_INDEX_URL": "https://name:password@index.test/simple", "PIP_CONFIG_FILE": "/nowhere"}
 
     found = look_around(tmp_path, SCRATCH, None, environment)
@@ -119,7 +119,7 @@ def test_addresses_of_a_package_index_are_passed_by_name_only(tmp_path: Path, mo
 
 
 def test_the_machines_certificates_are_mounted_into_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(_programs(tmp_path, "buildah", "git")))
+    monkeypatch.setenv("PATH", str(_programs(tmp_path, "buildah")))
     bundle = tmp_path / "bundle.pem"
     bundle.touch()
 
@@ -135,6 +135,13 @@ def test_a_machine_that_builds_no_images_is_told_what_to_install(
 
     with pytest.raises(ConfigurationError, match=re.escape("apt install podman")):
         look_around(tmp_path, SCRATCH, None, {})
+
+
+def test_a_docker_without_a_daemon_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(_programs(tmp_path, "docker", "podman")))
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+
+    assert look_around(tmp_path, SCRATCH, None, {}).engine == "podman"
 
 
 def _programs(folder: Path, *names: str) -> Path:

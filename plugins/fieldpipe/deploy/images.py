@@ -72,17 +72,31 @@ def project_version(project: Path) -> str:
 
 def look_around(project: Path, scratch: Path, engine: str | None, environment: Mapping[str, str]) -> Machine:
     """Find an engine. Raises ConfigurationError that says what to install."""
-    found = [name for name in ([engine] if engine else ENGINES) if shutil.which(name)]
+    found = [name for name in ([engine] if engine else ENGINES) if _works(name)]
     if not found:
         raise ConfigurationError(
-            f"there is no {engine or 'docker, podman or buildah'} here to build images with "
+            f"there is no {engine or 'docker, podman or buildah'} that works here to build images with "
             "(Debian and Ubuntu: apt install podman)"
         )
     options = [f"--build-arg={name}" for name in PIP_VARIABLES if environment.get(name)]
     if found[0] != "docker":  # docker has no volumes for builds: there, certificates belong into BASE_IMAGE
         options += _mounts(environment)
+    return Machine(found[0], tuple(options), _revision(project), scratch)
+
+
+def _revision(project: Path) -> str:
+    """The commit that is built; nothing where this is no checkout."""
+    if shutil.which("git") is None:
+        return ""
     answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True, check=False)
-    return Machine(found[0], tuple(options), revision=answer.stdout.strip(), scratch=scratch)
+    return answer.stdout.strip()
+
+
+def _works(engine: str) -> bool:
+    """Whether it is installed and, for docker, whether its daemon answers."""
+    if shutil.which(engine) is None:
+        return False
+    return engine != "docker" or subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
 
 
 def _mounts(environment: Mapping[str, str]) -> list[str]:
