@@ -90,7 +90,9 @@ def _preflight(chosen: Overlay, manifests: Manifests) -> int:
     program = shutil.which("kubectl") or str(own_kubectl(CACHE / "tools"))
     lines = preflight.look(chosen, manifests, preflight.kubectl(program))
     print(preflight.table(lines))
-    return 1 if any(line.finding is preflight.Finding.MISSING for line in lines) else 0
+    missing = sum(line.finding is preflight.Finding.MISSING for line in lines)
+    print(f"\noverlay {chosen.name}: " + (f"{missing} missing" if missing else "nothing is missing"))
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

