@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.control_plane import NODE, ControlPlane
 from tests.cluster.archives import DNS_IMAGE
+from tests.cluster.control_plane import NODE, ControlPlane
 from tests.cluster.node import DNS_ADDRESS
 
 COREFILE = """
@@ -20,7 +20,7 @@ COREFILE = """
 }
 """
 DNS_LABELS = {"k8s-app": "kube-dns"}  # by these labels NetworkPolicies everywhere find it
-VOLUMES = 8
+VOLUMES = 12
 
 
 def apply(plane: ControlPlane, volumes: Path) -> None:

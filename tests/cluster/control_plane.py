@@ -80,6 +80,7 @@ def _api_server(room: Room, programs: Programs, authority: Authority) -> None:
         f"--kubelet-certificate-authority={authority.file('ca.crt')}",
         f"--kubelet-client-certificate={authority.file('api-server-as-client.crt')}",
         f"--kubelet-client-key={authority.file('api-server-as-client.key')}",
+        "--kubelet-preferred-address-types=InternalIP",
         f"--service-account-issuer={ISSUER}",
         f"--service-account-key-file={authority.file('service-accounts.key')}",
         f"--service-account-signing-key-file={authority.file('service-accounts.key')}",

@@ -65,6 +65,7 @@ state = "/run/containerd"
 address = "{SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE_IMAGE}"
+restrict_oom_score_adj = true  # root may lack CAP_SYS_RESOURCE, in a sandboxed machine as ours
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{PLUGINS}"
 conf_dir = "{networks}"

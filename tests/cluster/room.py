@@ -16,8 +16,8 @@ import psutil
 
 from tests.waiting import eventually
 
-HOST_ADDRESS = "192.0.2.1"  # TEST-NET-1: addresses that nobody routes
-NODE_ADDRESS = "192.0.2.2"
+HOST_ADDRESS = "203.0.113.1"  # TEST-NET-3: addresses that nobody routes
+NODE_ADDRESS = "203.0.113.2"
 HOST_LINK = "fieldpipe-k8s"  # at most 15 characters
 CGROUP = "fieldpipe-cluster"
 CGROUPS = Path("/sys/fs/cgroup")
@@ -58,7 +58,8 @@ class Room:
         for name in ("lib", "log"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         unshare = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
+            ["setpriv", "--pdeathsig", "KILL",  # nothing outlives us, however we end
+             "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
              "--mount-proc", sys.executable, "-c", FIRST_PROCESS],
             stderr=subprocess.DEVNULL,  # it complains when its child is killed
         )  # fmt: skip
@@ -150,8 +151,8 @@ def _removed(path: Path) -> bool:
 
 
 def _remove_link() -> None:
-    if (Path("/sys/class/net") / HOST_LINK).exists():
-        _ip("link", "delete", HOST_LINK)
+    """It goes with the room's network; a moment later than the room's processes, or by us."""
+    subprocess.run(["ip", "link", "delete", HOST_LINK], stderr=subprocess.DEVNULL, check=False)
 
 
 def _ip(*arguments: str) -> None:
