@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fieldpipe.deploy import overlay
-from fieldpipe.deploy.objects import Data, Manifests, parse
+from fieldpipe.deploy.fields import Data
+from fieldpipe.deploy.objects import Manifests, parse
 from fieldpipe.deploy.overlay import Overlay
 from fieldpipe.deploy.rendering import render
 from fieldpipe.deploy.tools import Tools, find_tools

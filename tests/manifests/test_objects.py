@@ -2,7 +2,9 @@
 
 import pytest
 
-from fieldpipe.deploy.objects import Manifests, Reference, contents, matches, parse
+from fieldpipe.deploy.fields import contents, matches
+from fieldpipe.deploy.objects import Manifests, parse
+from fieldpipe.deploy.pods import Reference
 
 TEXT = """
 apiVersion: v1

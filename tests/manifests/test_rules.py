@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fieldpipe.deploy import rules
-from fieldpipe.deploy.objects import Data, Manifests
+from fieldpipe.deploy.fields import Data
+from fieldpipe.deploy.objects import Manifests
 from fieldpipe.deploy.overlay import Overlay
 from fieldpipe.deploy.rules import changes, network, placing, references, security, selection, settings
 from fieldpipe.deploy.rules.fault import Rule

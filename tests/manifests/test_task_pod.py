@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from fieldpipe.deploy import rules
-from fieldpipe.deploy.objects import Data, Manifests
+from fieldpipe.deploy.fields import Data
+from fieldpipe.deploy.objects import Manifests
 from fieldpipe.deploy.rules.fault import Rule
 from fieldpipe.deploy.validation import VERSIONS, complaint
 from tests.manifests.conftest import OVERLAYS

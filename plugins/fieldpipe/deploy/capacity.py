@@ -2,7 +2,9 @@
 
 import re
 
-from fieldpipe.deploy.objects import Manifests, Workload, at
+from fieldpipe.deploy.fields import at
+from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy.pods import Workload
 
 _UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 

@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Any
 
 from fieldpipe.deploy.capacity import amount, reserved
-from fieldpipe.deploy.objects import Manifests, Object
+from fieldpipe.deploy.fields import Object
+from fieldpipe.deploy.objects import Manifests
 from fieldpipe.deploy.overlay import Overlay
 from fieldpipe.deploy.rules.references import needed_secrets
 from fieldpipe.errors import TransientError

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fieldpipe.deploy.objects import Container, Manifests, Object, Workload
+from fieldpipe.deploy.fields import Object
+from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy.pods import Container, Workload
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from fieldpipe.deploy.objects import Data, Manifests, Object, Workload, matches
+from fieldpipe.deploy.fields import Data, Object, matches
+from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy.pods import Workload
 from fieldpipe.deploy.rules.fault import Fault, fault
 from fieldpipe.deploy.rules.references import linked
 

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from fieldpipe.deploy.objects import Container, Manifests, Object, Reference, Variable, Workload, at, contents
+from fieldpipe.deploy.fields import Object, at, contents
+from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy.pods import Container, Reference, Variable, Workload
 from fieldpipe.deploy.rules.fault import Fault, Rule, fault
 from fieldpipe.deploy.rules.settings import is_used
 

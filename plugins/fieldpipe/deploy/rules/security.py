@@ -3,7 +3,9 @@
 import re
 from collections.abc import Collection, Iterator
 
-from fieldpipe.deploy.objects import Manifests, Workload, at
+from fieldpipe.deploy.fields import at
+from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy.pods import Workload
 from fieldpipe.deploy.rules.fault import Fault, Rule, fault
 
 _VOLUMES = {

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from fieldpipe.deploy.objects import Manifests, Workload, matches
+from fieldpipe.deploy.fields import matches
+from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy.pods import Workload
 from fieldpipe.deploy.rules.fault import Fault, fault
 
 

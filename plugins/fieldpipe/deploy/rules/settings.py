@@ -8,7 +8,9 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from fieldpipe import settings
-from fieldpipe.deploy.objects import Container, Manifests, Workload, at, contents
+from fieldpipe.deploy.fields import at, contents
+from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy.pods import Container, Workload
 from fieldpipe.deploy.rules.fault import Fault, fault
 from fieldpipe.settings import (
     AirflowSettings,
