@@ -13,7 +13,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), r
 VARIABLES = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.M))
 OUR_FOLDERS = (
     *("dags/", "plugins/", "scripts/", "webhook/", "tests/", "docs/", "requirements/"),
-    *("base/", "overlays/", "charts/", "components/"),
+    *("base/", "overlays/", "charts/airflow/", "charts/minio/", "components/"),
 )
 
 
