@@ -4,6 +4,7 @@ import os
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -24,14 +25,24 @@ def tools_pair() -> Tools:
 
 
 @pytest.fixture(scope="session")
-def programs(tools_pair: Tools) -> Programs:
+def absent() -> Callable[[NotHere], NoReturn]:
+    """`absent(missing)` ends a test that needs what is missing: skipped, or failed where CI says that it must be there."""
+
+    def end(missing: NotHere) -> NoReturn:
+        if os.environ.get("CI") == "true" and os.environ.get("FIELDPIPE_REQUIRE_CLUSTER") == "1":
+            pytest.fail(str(missing))
+        pytest.skip(f"NO CLUSTER HERE: {missing}")
+
+    return end
+
+
+@pytest.fixture(scope="session")
+def programs(tools_pair: Tools, absent: Callable[[NotHere], NoReturn]) -> Programs:
     """The programs of Kubernetes, built if need be."""
     try:
         return provide(kubectl=Path(tools_pair.build[0]))
     except NotHere as missing:
-        if os.environ.get("CI") == "true" and os.environ.get("FIELDPIPE_REQUIRE_CLUSTER") == "1":
-            pytest.fail(str(missing))
-        pytest.skip(f"NO CLUSTER HERE: {missing}")
+        absent(missing)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,82 @@
+"""Archives of the images that the manifests name, out of buildah's storage.
+
+Ours are there after `make images`; those of others are stood in for by images built here (see the folder images/).
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from fieldpipe.deploy.images import project_version
+from tests.cluster.programs import NotHere, cache
+from tests.stacks import PROJECT
+
+OURS = ("fieldpipe-airflow", "fieldpipe-worker", "fieldpipe-webhook")
+STAND_INS = {
+    "postgres": "docker.io/library/postgres:17.6",
+    "redis": "docker.io/library/redis:7.2.11",
+    "minio": "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
+}
+RECIPES = Path(__file__).resolve().parent / "images"
+
+
+def archives() -> list[Path]:
+    """An archive of every image; made anew only when the image is another. Raises NotHere."""
+    if shutil.which("buildah") is None:
+        raise NotHere("images are taken from buildah, and there is no `buildah` on PATH (apt-get install buildah)")
+    tag, version = os.environ.get("FIELDPIPE_IMAGES_TAG") or project_version(PROJECT), project_version(PROJECT)
+    ours = [_archive(f"{name}:{tag}", f"docker.io/library/{name}:{version}") for name in OURS]
+    return ours + [_archive(_stand_in(name), image) for name, image in STAND_INS.items()]
+
+
+def _stand_in(name: str) -> str:
+    """Build the image that stands in for another's; quick when it was built before."""
+    own = f"localhost/stand-in-{name}:1"
+    if _id_of(own):
+        return own
+    context = cache() / "stand-ins"
+    shutil.copytree(RECIPES, context, dirs_exist_ok=True)
+    minio = shutil.which("minio")
+    if minio is None:
+        raise NotHere("there is no `minio` on PATH to make an image of (.ci/run builds one)")
+    shutil.copy(minio, context)
+    base = os.environ.get("FIELDPIPE_BASE_IMAGE")
+    _buildah([
+        "bud", "--isolation", "chroot", *(["--build-arg", f"BASE_IMAGE={base}"] if base else []),
+        "--file", str(context / f"Dockerfile.{name}"), "--tag", own, str(context),
+    ])  # fmt: skip
+    return own
+
+
+def _archive(image: str, name: str) -> Path:
+    identity = _id_of(image)
+    if not identity:
+        raise NotHere(f"there is no image {image}: make images")
+    folder = cache() / "archives"
+    folder.mkdir(parents=True, exist_ok=True)
+    short = name.rsplit("/", 1)[-1].split(":")[0]
+    path = folder / f"{short}-{identity[:12]}.tar"
+    if not path.exists():
+        for old in folder.glob(f"{short}-*.tar"):
+            old.unlink()
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        _buildah(["push", "--quiet", image, f"docker-archive:{partial}:{name}"])
+        partial.rename(path)
+    return path
+
+
+def _id_of(image: str) -> str:
+    found = subprocess.run(
+        ["buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", image],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return found.stdout.strip()
+
+
+def _buildah(arguments: Sequence[str]) -> None:
+    done = subprocess.run(["buildah", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise NotHere(f"buildah {' '.join(arguments)}: {done.stderr.strip()[-2000:]}")

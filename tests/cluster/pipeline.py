@@ -1,0 +1,77 @@
+"""The pipeline in a cluster, as its user sees it: through kubectl."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.cluster.control_plane import ControlPlane
+from tests.waiting import eventually
+
+NAMESPACE = "data-pipeline-dev"
+WORKLOADS = "deployments,statefulsets"
+
+LISTING = """
+from fieldpipe.settings import StoreSettings, read
+from fieldpipe.store import ObjectStore
+store = ObjectStore.connect(*read(StoreSettings))
+print(*(found.key for found in store.list("{bucket}")), sep="\\n")
+"""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The applied pipeline."""
+
+    plane: ControlPlane
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        """kubectl in the pipeline's namespace."""
+        return self.plane.kubectl("-n", NAMESPACE, *arguments, check=check)
+
+    def objects(self, kinds: str) -> list[dict[str, Any]]:
+        """Objects of the namespace."""
+        items: list[dict[str, Any]] = json.loads(self.kubectl("get", kinds, "-o", "json"))["items"]
+        return items
+
+    def unready(self) -> list[str]:
+        """What is not as it should be: workloads that do not have all their pods, new and ready."""
+        return [f"{each['kind']}/{each['metadata']['name']}" for each in self.objects(WORKLOADS) if not _settled(each)]
+
+    def await_ready(self, seconds: float) -> None:
+        """Return when every workload is up."""
+        eventually(lambda: not self.unready(), seconds, self.describe)
+
+    def python(self, program: str, workload: str = "deployment/dispatcher") -> str:
+        """Run a program in a pod of a workload."""
+        return self.kubectl("exec", workload, "--", "python", "-c", program)
+
+    def put_recording(self, name: str) -> None:
+        """Have the generator upload a recording now, as a user would: a Job made from its CronJob."""
+        self.kubectl("create", "job", name, "--from=cronjob/generator")
+
+    def ledger(self, *arguments: str) -> str:
+        """`scripts.ledger`, where it can be run."""
+        return self.kubectl("exec", "deployment/dispatcher", "--", "python", "-m", "scripts.ledger", *arguments)
+
+    def keys(self, bucket: str) -> list[str]:
+        """The keys of a bucket, as a pod that may read the store lists them."""
+        return self.python(LISTING.format(bucket=bucket)).splitlines()
+
+    def tables(self) -> set[str]:
+        """The keys of all tables."""
+        return {key for key in self.keys("processed-data") if key.endswith(".csv")}
+
+    def describe(self) -> str:
+        """Pods and what went wrong, for an error message."""
+        events = self.kubectl("get", "events", "--field-selector=type=Warning", check=False)
+        return self.kubectl("get", "pods", check=False) + events[-6000:]
+
+
+def _settled(workload: dict[str, Any]) -> bool:
+    wanted, status = workload["spec"]["replicas"], workload["status"]
+    return (
+        status.get("observedGeneration") == workload["metadata"]["generation"]
+        and status.get("readyReplicas", 0) == wanted
+        and status.get("updatedReplicas", 0) == wanted
+        and status.get("replicas") == wanted
+    )

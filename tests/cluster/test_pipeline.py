@@ -1,0 +1,119 @@
+"""The whole pipeline on a node: up from nothing, a recording becomes tables, and it goes on after changes and losses."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import pytest
+
+from fieldpipe.deploy.tools import Tools
+from tests.cluster import cluster, images
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.manifests import Manifests
+from tests.cluster.pipeline import Pipeline
+from tests.cluster.programs import NotHere
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
+
+OVERLAY = "kind"
+COME_UP_SECONDS = 900  # Airflow on two busy CPUs
+CONVERTED_SECONDS = 300
+
+CONNECT = """
+import socket
+try:
+    socket.create_connection(("{host}", {port}), 5)
+    print("open")
+except OSError:
+    print("closed")
+"""
+
+
+@pytest.fixture(scope="module")
+def node(plane: ControlPlane, absent: Callable[[NotHere], NoReturn]) -> Iterator[ControlPlane]:
+    """The cluster with its node."""
+    try:
+        archives = images.archives()
+    except NotHere as missing:
+        absent(missing)
+    with cluster.with_node(plane, archives) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory, tools_pair: Tools, node: ControlPlane) -> Manifests:
+    """The overlay, applied once."""
+    manifests = Manifests.copy(tmp_path_factory.mktemp(OVERLAY) / "project", OVERLAY, tools_pair)
+    manifests.apply(node)
+    return manifests
+
+
+@pytest.fixture(scope="module")
+def pipeline(node: ControlPlane, applied: Manifests) -> Pipeline:
+    """The pipeline, when all of it is up."""
+    started, found = time.monotonic(), Pipeline(node)
+    found.await_ready(COME_UP_SECONDS)
+    print(f"\nfrom apply to ready: {time.monotonic() - started:.0f} s")
+    return found
+
+
+def test_jobs_complete_and_nothing_is_restarted_for_ever(pipeline: Pipeline) -> None:
+    def incomplete() -> list[str]:
+        jobs = [job for job in pipeline.objects("jobs") if not job["metadata"].get("ownerReferences")]
+        return [job["metadata"]["name"] for job in jobs if not job["status"].get("succeeded")]
+
+    eventually(lambda: not incomplete(), 120, pipeline.describe)
+
+
+def test_a_recording_becomes_tables(pipeline: Pipeline) -> None:
+    await_new_tables(pipeline, "first-recording")
+
+
+def test_a_tasks_log_is_in_the_store(pipeline: Pipeline) -> None:
+    eventually(lambda: "recording_to_csv" in "".join(pipeline.keys("airflow-logs")), 120, pipeline.describe)
+
+
+def test_a_changed_setting_is_rolled_out_and_recordings_flow_on(pipeline: Pipeline, applied: Manifests) -> None:
+    applied.apply(pipeline.plane)  # unchanged
+    assert pipeline.unready() == []
+
+    applied.set("FIELDPIPE_DISPATCH_LEASE_SECONDS", "20")
+    applied.apply(pipeline.plane)
+    eventually(lambda: "20" in pipeline.python(LEASE), COME_UP_SECONDS, pipeline.describe)
+    pipeline.await_ready(COME_UP_SECONDS)
+
+    await_new_tables(pipeline, "after-the-change")
+
+
+@pytest.mark.parametrize("lost", ["airflow-worker-0", "airflow-redis-0", "airflow-postgresql-0"])
+def test_a_pod_is_lost_and_recordings_flow_on(pipeline: Pipeline, lost: str) -> None:
+    pipeline.kubectl("delete", "pod", lost, "--grace-period=0", "--force")
+    await_new_tables(pipeline, f"without-{lost}")
+
+
+@pytest.mark.parametrize(
+    ("workload", "host", "port", "admitted"),
+    [
+        ("deployment/dispatcher", "airflow-postgresql", 5432, True),
+        ("deployment/dispatcher", "minio", 9000, True),
+        ("deployment/webhook-receiver", "airflow-redis", 6379, False),
+        ("deployment/webhook-receiver", "minio", 9000, False),
+        ("deployment/dispatcher", "airflow-redis", 6379, False),
+    ],
+)
+def test_network_policies_admit_whom_they_should(
+    pipeline: Pipeline, workload: str, host: str, port: int, admitted: bool
+) -> None:
+    answer = pipeline.python(CONNECT.format(host=host, port=port), workload).strip()
+    assert answer == ("open" if admitted else "closed")
+
+
+def await_new_tables(pipeline: Pipeline, name: str) -> None:
+    """Put a recording and return when there are tables that were not there before."""
+    before = pipeline.tables()
+    pipeline.put_recording(name)
+    eventually(lambda: pipeline.tables() - before, CONVERTED_SECONDS, lambda: pipeline.ledger("stats"))
+
+
+LEASE = "import os; print(os.environ.get('FIELDPIPE_DISPATCH_LEASE_SECONDS'))"
