@@ -22,12 +22,12 @@ def main() -> None:
         user = manager.find_user(username=username)
         if user is not None:
             manager.reset_password(user.id, password)
-            print(f"the password of {username} is that of the Secret")  # noqa: T201 -- the Job's log
+            print(f"the password of {username} is that of the Secret")
             return
         names = os.environ["ADMIN_FIRST_NAME"], os.environ["ADMIN_LAST_NAME"]
         if not manager.add_user(username, *names, os.environ["ADMIN_EMAIL"], role, password):
             sys.exit(f"the user {username} could not be made; is the address in use?")
-        print(f"{username} was made")  # noqa: T201
+        print(f"{username} was made")
 
 
 if __name__ == "__main__":
