@@ -53,15 +53,15 @@ def test_each_engine_pushes_its_own_way(engine: str, expected: str) -> None:
     assert " ".join(push.command) == expected
 
 
-def test_several_platforms_become_one_manifest() -> None:
+def test_several_platforms_become_one_manifest_that_is_new_each_time() -> None:
     wish = Wish(tag="1", registry="r.test", platforms=("linux/amd64", "linux/arm64"), images=WORKER)
 
     build, push = plan(wish, machine("buildah"))
 
-    assert {"--platform=linux/amd64,linux/arm64", "--manifest=r.test/fieldpipe-worker:1"} < set(build.command)
+    assert {"--platform=linux/amd64,linux/arm64", "--manifest=localhost/fieldpipe-worker:scratch"} < set(build.command)
     assert " ".join(push.command) == (
-        "buildah manifest push --all --digestfile=scratch/worker.digest "
-        "r.test/fieldpipe-worker:1 docker://r.test/fieldpipe-worker:1"
+        "buildah manifest push --all --rm --digestfile=scratch/worker.digest "
+        "localhost/fieldpipe-worker:scratch docker://r.test/fieldpipe-worker:1"
     )
 
 

@@ -63,6 +63,10 @@ class Machine:
     def digest_file(self, image: str) -> Path:
         return self.scratch / f"{image}.digest"
 
+    def manifest(self, image: str) -> str:
+        """A name of this run's own: a build would add to a manifest that exists, beside what is old in it."""
+        return f"localhost/fieldpipe-{image}:{self.scratch.name}"
+
 
 def project_version(project: Path) -> str:
     """The version in pyproject.toml: the tag of the images unless somebody wants another."""
@@ -149,7 +153,7 @@ def _build(wish: Wish, machine: Machine, image: str) -> tuple[str, ...]:
         command[1:2] = ["buildx", "build"]
         name += ["--push", f"--metadata-file={machine.digest_file(image)}"]
     elif several:
-        name = [f"--manifest={reference}"]
+        name = [f"--manifest={machine.manifest(image)}"]
     if machine.engine != "docker":
         command.append("--layers")
     arguments = {"VERSION": wish.tag, "REVISION": machine.revision, "BASE_IMAGE": wish.base_image}
@@ -163,7 +167,8 @@ def _push(machine: Machine, image: str, reference: str, several: bool) -> tuple[
         return ("docker", "push", reference)
     digest = f"--digestfile={machine.digest_file(image)}"
     if several:
-        return (machine.engine, "manifest", "push", "--all", digest, reference, f"docker://{reference}")
+        push = (machine.engine, "manifest", "push", "--all", "--rm", digest)
+        return (*push, machine.manifest(image), f"docker://{reference}")
     return (machine.engine, "push", digest, reference)
 
 
