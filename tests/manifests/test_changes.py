@@ -58,7 +58,7 @@ def test_production_refuses_to_build_with_passwords_of_the_repository(tools: Too
         render(project / "overlays/prod", tools)
 
 
-@pytest.mark.parametrize("component", ["keda", "service-monitor"])
+@pytest.mark.parametrize("component", ["keda", "pull-secret", "service-monitor"])
 def test_an_overlay_with_an_optional_component_keeps_every_rule(tools: Tools, tmp_path: Path, component: str) -> None:
     project = copy_tree(tmp_path)
     kustomization = project / "overlays/dev/kustomization.yaml"
