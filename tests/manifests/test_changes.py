@@ -85,6 +85,12 @@ def test_secrets_are_read_from_the_commands_that_make_them() -> None:
     kubectl create secret generic two \\
       --from-literal=url=postgresql://user:pass@host/db
     kubectl create secret tls three --cert=a --key=b
+    kubectl create secret docker-registry four --docker-server=registry.example.com
     """
 
-    assert overlay.documented_secrets(text) == {"one": {"a", "b.pem"}, "two": {"url"}, "three": {"tls.crt", "tls.key"}}
+    assert overlay.documented_secrets(text) == {
+        "one": {"a", "b.pem"},
+        "two": {"url"},
+        "three": {"tls.crt", "tls.key"},
+        "four": {".dockerconfigjson"},
+    }

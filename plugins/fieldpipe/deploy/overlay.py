@@ -16,7 +16,8 @@ from fieldpipe.errors import PermanentError
 FOLDER = "overlays"
 FOR_DEVELOPMENT = ("dev", "kind")  # may hold Secrets that everybody knows; every other one is taken for production
 _GENERIC = re.compile(r"kubectl create secret generic (\S+)([^\n]*)")
-_TLS = re.compile(r"kubectl create secret tls (\S+)")
+_TYPED = re.compile(r"kubectl create secret (tls|docker-registry) (\S+)")
+_KEYS = {"tls": {"tls.crt", "tls.key"}, "docker-registry": {".dockerconfigjson"}}
 _KEY = re.compile(r"--from-(?:literal|file)=([a-zA-Z0-9._-]+)=")
 
 
@@ -60,7 +61,7 @@ def documented_secrets(text: str) -> dict[str, set[str]]:
     """The Secrets, with their keys, that a document's commands make."""
     text = text.replace("\\\n", " ")
     made = {found.group(1): set(_KEY.findall(found.group(2))) for found in _GENERIC.finditer(text)}
-    return made | {found.group(1): {"tls.crt", "tls.key"} for found in _TLS.finditer(text)}
+    return made | {found.group(2): _KEYS[found.group(1)] for found in _TYPED.finditer(text)}
 
 
 def _read(folder: Path) -> Overlay:

@@ -55,7 +55,7 @@ def kubectl(program: str) -> Kubectl:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Refused(str(error)) from error
-        if done.returncode and not done.stdout.strip():
+        if done.returncode and done.stdout.strip() != "no":  # as `auth can-i` answers
             raise Refused(done.stderr.strip())
         return done.stdout
 
@@ -66,8 +66,9 @@ def look(overlay: Overlay, manifests: Manifests, ask: Kubectl) -> list[Line]:
     """All lines of the table; the first one alone when there is no cluster."""
     try:
         server = json.loads(ask(["version", "--output=json"]))["serverVersion"]
-    except (Refused, KeyError) as error:
-        return [Line("cluster", Finding.MISSING, f"no answer; `kubectl config current-context` says which ({error})")]
+    except Refused as error:
+        said = (str(error).splitlines() or ["no reason given"])[-1]
+        return [Line("cluster", Finding.MISSING, f"kubectl reaches none, see `kubectl config get-contexts` ({said})")]
     questions = (_namespace, _permissions, _secrets, _storage, _ingress, _extensions, _images, _room)
     return [_version(server), *(line for question in questions for line in _asked(question, overlay, manifests, ask))]
 
@@ -108,7 +109,7 @@ def _namespace(overlay: Overlay, _: Manifests, ask: Kubectl) -> Iterator[Line]:
 
 
 def _permissions(overlay: Overlay, manifests: Manifests, ask: Kubectl) -> Iterator[Line]:
-    """The account may create what the overlay has. (`auth can-i` answers no with exit code 1.)"""
+    """The account may create what the overlay has."""
     kinds = _kinds(manifests)
     refused = [
         kind
@@ -128,7 +129,8 @@ def _secrets(overlay: Overlay, manifests: Manifests, ask: Kubectl) -> Iterator[L
         found = _get(ask, "secret", name, f"--namespace={overlay.namespace}")
         lacking = sorted(keys - set((found.data.get("data") or {}) if found else {}))
         if lacking:
-            text = f"create it with the key {', '.join(lacking)}: overlays/{overlay.name}/README.md says how"
+            where = "components" if name in overlay.optional else f"overlays/{overlay.name}"
+            text = f"create it with the key {', '.join(lacking)}: {where}/README.md says how"
             yield Line(f"Secret {name}", Finding.MISSING, text)
         else:
             yield Line(f"Secret {name}", Finding.OK, "is there with its keys")

@@ -48,7 +48,7 @@ def needed_secrets(manifests: Manifests) -> dict[str, set[str]]:
 
 
 def named(manifests: Manifests) -> dict[Reference, list[str]]:
-    """Everything that is named by pods, Ingresses and autoscalers, and by which."""
+    """Everything that is named by pods, Ingresses, accounts and autoscalers, and by which."""
     users: dict[Reference, list[str]] = {}
     for workload in manifests.workloads:
         for reference in dict.fromkeys(workload.references):
@@ -57,6 +57,9 @@ def named(manifests: Manifests) -> dict[Reference, list[str]]:
         for secret in (entry["secretName"] for entry in ingress.spec.get("tls") or () if "secretName" in entry):
             for key in ("tls.crt", "tls.key"):
                 users.setdefault(Reference("Secret", secret, key), []).append(str(ingress))
+    for account in manifests.of("ServiceAccount"):
+        for entry in account.data.get("imagePullSecrets") or ():
+            users.setdefault(Reference("Secret", entry["name"], ".dockerconfigjson"), []).append(str(account))
     for each in manifests.of("TriggerAuthentication"):  # KEDA's
         for entry in each.spec.get("secretTargetRef") or ():
             users.setdefault(Reference("Secret", entry["name"], entry["key"]), []).append(str(each))
