@@ -26,7 +26,7 @@ def tools_pair() -> Tools:
 
 @pytest.fixture(scope="session")
 def absent() -> Callable[[NotHere], NoReturn]:
-    """`absent(missing)` ends a test that needs what is missing: skipped, or failed where CI says that it must be there."""
+    """`absent(missing)` ends a test for want of it: skipped, or failed where CI says that it must be there."""
 
     def end(missing: NotHere) -> NoReturn:
         if os.environ.get("CI") == "true" and os.environ.get("FIELDPIPE_REQUIRE_CLUSTER") == "1":
@@ -52,7 +52,7 @@ def plane(programs: Programs) -> Iterator[ControlPlane]:
         yield started
 
 
-@pytest.fixture
-def manifests(tmp_path: Path, tools_pair: Tools) -> Copy:
-    """`manifests("dev")`: a copy of the manifests, of the test's own."""
-    return lambda overlay: Manifests.copy(tmp_path / overlay, overlay, tools_pair)
+@pytest.fixture(scope="session")
+def manifests(tmp_path_factory: pytest.TempPathFactory, tools_pair: Tools) -> Copy:
+    """`manifests("dev")`: a new copy of the manifests."""
+    return lambda overlay: Manifests.copy(tmp_path_factory.mktemp(overlay), overlay, tools_pair)

@@ -1,6 +1,6 @@
 """Archives of the images that the manifests name, out of buildah's storage.
 
-Ours are there after `make images`; those of others are stood in for by images built here (see the folder images/).
+Ours are there after `make images`; those of others are stood in for by images built here (see stand_ins/).
 """
 
 import os
@@ -19,7 +19,7 @@ STAND_INS = {
     "redis": "docker.io/library/redis:7.2.11",
     "minio": "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
 }
-RECIPES = Path(__file__).resolve().parent / "images"
+RECIPES = Path(__file__).resolve().parent / "stand_ins"
 
 
 def archives() -> list[Path]:
@@ -27,8 +27,17 @@ def archives() -> list[Path]:
     if shutil.which("buildah") is None:
         raise NotHere("images are taken from buildah, and there is no `buildah` on PATH (apt-get install buildah)")
     tag, version = os.environ.get("FIELDPIPE_IMAGES_TAG") or project_version(PROJECT), project_version(PROJECT)
-    ours = [_archive(f"{name}:{tag}", f"docker.io/library/{name}:{version}") for name in OURS]
+    ours = [_archive(_built(f"{name}:{tag}"), f"docker.io/library/{name}:{version}") for name in OURS]
     return ours + [_archive(_stand_in(name), image) for name, image in STAND_INS.items()]
+
+
+def _built(image: str) -> str:
+    """The whole name of an image that `make images` built: engines write it in different ways."""
+    names = [f"docker.io/library/{image}", f"localhost/{image}"]
+    found = [name for name in names if _id_of(name)]
+    if not found:
+        raise NotHere(f"there is no image {image}: make images")
+    return found[0]
 
 
 def _stand_in(name: str) -> str:
@@ -52,8 +61,6 @@ def _stand_in(name: str) -> str:
 
 def _archive(image: str, name: str) -> Path:
     identity = _id_of(image)
-    if not identity:
-        raise NotHere(f"there is no image {image}: make images")
     folder = cache() / "archives"
     folder.mkdir(parents=True, exist_ok=True)
     short = name.rsplit("/", 1)[-1].split(":")[0]

@@ -1,8 +1,10 @@
 """The project's manifests as a user applies them: from a copy, so that a test may change a setting as a user would."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fieldpipe.deploy.rendering import render
 from fieldpipe.deploy.tools import Tools
@@ -37,7 +39,20 @@ class Manifests:
         """What `kustomize build --enable-helm` prints."""
         return render(self.project / "overlays" / self.overlay, self.tools)
 
+    def versions(self, plane: ControlPlane) -> dict[str, str]:
+        """A number per applied object that grows when what is wished of it changes."""
+        found = json.loads(plane.kubectl("get", "-f", "-", "-o", "json", stdin=self.render()))["items"]
+        return {f"{each['kind']}/{each['metadata']['name']}": _version(each["metadata"]) for each in found}
+
     def apply(self, plane: ControlPlane) -> dict[str, str]:
-        """Apply them; returns what kubectl says became of each object: created, unchanged, configured."""
+        """Apply them; returns what kubectl says became of each object: created, unchanged, configured.
+
+        kubectl says `configured` of some objects that it did not change, for instance of a Secret with stringData.
+        """
         lines = plane.kubectl("apply", "-f", "-", stdin=self.render()).splitlines()
         return dict(line.rsplit(" ", 1) for line in lines)
+
+
+def _version(metadata: dict[str, Any]) -> str:
+    # without a generation there is no status either, and the version is of what is wished alone
+    return str(metadata.get("generation") or metadata["resourceVersion"])

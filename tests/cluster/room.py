@@ -4,13 +4,14 @@ Every process of the cluster, and every container it starts, is a descendant of 
 its own. When that ends the kernel ends the others, unmounts what they mounted and forgets their network.
 """
 
-import shutil
+import fcntl
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -20,6 +21,8 @@ HOST_ADDRESS = "203.0.113.1"  # TEST-NET-3: addresses that nobody routes
 NODE_ADDRESS = "203.0.113.2"
 HOST_LINK = "fieldpipe-k8s"  # at most 15 characters
 CGROUP = "fieldpipe-cluster"
+WEIGHT = {"cpu.shares": "20480", "cpu.weight": "2000"}  # of twenty processes, for all that run inside together
+LOCK = Path("/run/lock/fieldpipe-cluster")
 CGROUPS = Path("/sys/fs/cgroup")
 
 # The kernel's settings that a kubelet changes for the whole machine.
@@ -48,12 +51,15 @@ class Room:
     folder: Path
     first: int
     _unshare: "subprocess.Popen[bytes]"
+    _lock: IO[str]
     _kernel: dict[str, str]
     started: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> "Room":
-        """A new room, with a link between the machine and it. Takes root rights."""
+        """A new room, with a link between the machine and it; waits until another's is closed. Takes root rights."""
+        lock = LOCK.open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)  # its addresses are there once
         _remove_link()
         for name in ("lib", "log"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -64,7 +70,7 @@ class Room:
             stderr=subprocess.DEVNULL,  # it complains when its child is killed
         )  # fmt: skip
         children = eventually(lambda: psutil.Process(unshare.pid).children())
-        room = cls(folder, children[0].pid, unshare, _kernel_settings())
+        room = cls(folder, children[0].pid, unshare, lock, _kernel_settings())
         eventually(lambda: children[0].name() != "unshare")
         try:
             room._furnish()
@@ -88,6 +94,9 @@ class Room:
         self.run("sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
         for controller in _controllers():
             (controller / CGROUP).mkdir(exist_ok=True)
+            for name, value in WEIGHT.items():
+                if (controller / CGROUP / name).exists():
+                    (controller / CGROUP / name).write_text(value)
 
     def command(self, *arguments: str) -> list[str]:
         """The arguments that run a program inside."""
@@ -125,7 +134,7 @@ class Room:
             _remove_cgroup(controller / CGROUP)
         for name, value in self._kernel.items():
             (Path("/proc/sys") / name).write_text(value)
-        shutil.rmtree(self.folder / "lib", ignore_errors=True)
+        self._lock.close()
 
 
 def _kernel_settings() -> dict[str, str]:

@@ -18,18 +18,23 @@ TASK_PODS = f"system:serviceaccount:{NAMESPACE}:fieldpipe-worker"
 OURS = f"system:serviceaccount:{NAMESPACE}:fieldpipe"
 
 
+ALWAYS_RUNNING = {  # what reads the settings all the time
+    "Deployment/airflow-api-server",
+    "Deployment/airflow-dag-processor",
+    "Deployment/airflow-scheduler",
+    "Deployment/airflow-triggerer",
+    "Deployment/dispatcher",
+    "Deployment/webhook-receiver",
+    "StatefulSet/airflow-worker",
+}
+
+
 @pytest.fixture(scope="module")
-def applied(plane: ControlPlane, manifests_for_module: Callable[[str], Manifests]) -> Manifests:
-    """The dev overlay, applied once, its namespace held to the restricted Pod Security standard."""
-    dev = manifests_for_module("dev")
+def applied(plane: ControlPlane, manifests: Callable[[str], Manifests]) -> Manifests:
+    """The dev overlay, applied once."""
+    dev = manifests("dev")
     assert set(dev.apply(plane).values()) == {"created"}
     return dev
-
-
-@pytest.fixture(scope="module")
-def manifests_for_module(tmp_path_factory: pytest.TempPathFactory, tools_pair: Any) -> Callable[[str], Manifests]:
-    """As `manifests`, kept for the module."""
-    return lambda overlay: Manifests.copy(tmp_path_factory.mktemp(overlay), overlay, tools_pair)
 
 
 def listed(plane: ControlPlane, kinds: str) -> list[dict[str, Any]]:
@@ -59,21 +64,25 @@ def refusals(plane: ControlPlane) -> list[str]:
 
 
 def test_applied_again_unchanged_nothing_changes(plane: ControlPlane, applied: Manifests) -> None:
-    assert set(applied.apply(plane).values()) == {"unchanged"}
-
-
-def test_a_changed_setting_is_accepted_and_rolls_only_what_reads_it_all_the_time(
-    plane: ControlPlane, applied: Manifests
-) -> None:
-    applied.set("MINIO_REGION", "eu-central-1")
+    before = applied.versions(plane)
     answers = applied.apply(plane)
 
-    assert set(answers.values()) == {"created", "unchanged", "configured"}
-    configured = {name.split(".")[0].split("/")[0] for name, answer in answers.items() if answer == "configured"}
-    assert configured <= {"configmap", "deployment", "statefulset"}
-    assert answers["deployment.apps/webhook-receiver"] == "configured"
-    assert answers["job.batch/minio-event-setup"] == "unchanged"
-    assert set(applied.apply(plane).values()) == {"unchanged"}
+    assert set(answers.values()) == {"unchanged", "configured"}
+    assert applied.versions(plane) == before
+
+
+def test_a_changed_setting_rolls_what_reads_it_all_the_time_and_nothing_else(
+    plane: ControlPlane, applied: Manifests
+) -> None:
+    before = applied.versions(plane)
+    applied.set("MINIO_REGION", "eu-central-1")
+    applied.apply(plane)
+    after = applied.versions(plane)
+
+    changed = {name for name, version in after.items() if before.get(name, version) != version}
+    assert changed == ALWAYS_RUNNING | {"ConfigMap/pipeline-config"}
+    (settings,) = after.keys() - before.keys()
+    assert settings.startswith("ConfigMap/pipeline-settings-")
 
 
 @pytest.mark.parametrize("overlay", ["dev", "kind"])

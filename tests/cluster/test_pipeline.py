@@ -1,4 +1,4 @@
-"""The whole pipeline on a node: up from nothing, a recording becomes tables, and it goes on after changes and losses."""
+"""The whole pipeline on a node: up from nothing, recordings become tables, and it goes on after changes and losses."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,20 +6,20 @@ from typing import NoReturn
 
 import pytest
 
-from fieldpipe.deploy.tools import Tools
 from tests.cluster import cluster, images
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.manifests import Manifests
-from tests.cluster.pipeline import Pipeline
+from tests.cluster.pipeline import NAMESPACE, Pipeline
 from tests.cluster.programs import NotHere
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
-OVERLAY = "kind"
+OVERLAY = "dev"
 COME_UP_SECONDS = 900  # Airflow on two busy CPUs
 CONVERTED_SECONDS = 300
 
+LEASE = "import os; print(os.environ.get('FIELDPIPE_DISPATCH_LEASE_SECONDS'))"
 CONNECT = """
 import socket
 try:
@@ -42,11 +42,11 @@ def node(plane: ControlPlane, absent: Callable[[NotHere], NoReturn]) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory, tools_pair: Tools, node: ControlPlane) -> Manifests:
+def applied(node: ControlPlane, manifests: Callable[[str], Manifests]) -> Manifests:
     """The overlay, applied once."""
-    manifests = Manifests.copy(tmp_path_factory.mktemp(OVERLAY) / "project", OVERLAY, tools_pair)
-    manifests.apply(node)
-    return manifests
+    chosen = manifests(OVERLAY)
+    chosen.apply(node)
+    return chosen
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +109,12 @@ def test_network_policies_admit_whom_they_should(
     assert answer == ("open" if admitted else "closed")
 
 
+def test_deleting_the_namespace_ends_everything_soon(pipeline: Pipeline) -> None:
+    pipeline.plane.kubectl("delete", "namespace", NAMESPACE, "--timeout=180s")
+
+
 def await_new_tables(pipeline: Pipeline, name: str) -> None:
     """Put a recording and return when there are tables that were not there before."""
     before = pipeline.tables()
     pipeline.put_recording(name)
     eventually(lambda: pipeline.tables() - before, CONVERTED_SECONDS, lambda: pipeline.ledger("stats"))
-
-
-LEASE = "import os; print(os.environ.get('FIELDPIPE_DISPATCH_LEASE_SECONDS'))"
