@@ -80,21 +80,28 @@ def health_is_asked(manifests: Manifests) -> Iterator[Fault]:
 
 
 def images_are_known(known: Collection[str]) -> Rule:
-    """The rule about images: `name:tag`, a registry before it and a digest behind it allowed."""
+    """The rule about images, that of tasks too: `name:tag`, a registry before it and a digest behind it allowed."""
 
     def rule(manifests: Manifests) -> Iterator[Fault]:
         for workload in manifests.workloads:
             for container in workload.containers:
-                name, _, digest = container.image.partition("@")
-                folder, _, last = name.rpartition("/")
-                last, _, tag = last.partition(":")
-                name = f"{folder}/{last}".lstrip("/")
-                if not any(name == each or name.endswith(f"/{each}") for each in known):
-                    yield fault(workload, f"image {container.image} is none of {', '.join(known)}", container)
-                if tag in ("", "latest") and not digest:
-                    yield fault(workload, f"image {container.image} needs a tag of a version, or a digest", container)
+                yield from (fault(workload, text, container) for text in _against(container.image, known))
+        for config in manifests.of("ConfigMap"):
+            if config.name.startswith("pipeline-"):
+                image = str((config.data.get("data") or {}).get("FIELDPIPE_POD_IMAGE", ""))
+                yield from (fault(config, f"FIELDPIPE_POD_IMAGE: {text}") for text in _against(image, known))
 
     return rule
+
+
+def _against(image: str, known: Collection[str]) -> Iterator[str]:
+    name, _, digest = image.partition("@")
+    folder, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    if not any(f"{folder}{slash}{last}" == each or f"{folder}{slash}{last}".endswith(f"/{each}") for each in known):
+        yield f"image {image!r} is none of {', '.join(known)}"
+    if tag in ("", "latest") and not digest:
+        yield f"image {image!r} needs a tag of a version, or a digest"
 
 
 def tokens_are_for_airflow_only(manifests: Manifests) -> Iterator[Fault]:
