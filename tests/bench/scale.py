@@ -45,7 +45,7 @@ class Variant:
     seconds: float
     runs: int
     delays: list[float]  # of each recording: event in the ledger .. done in the ledger
-    cores: dict[str, float]  # by service: cores it took while the recordings went through
+    cpu: dict[str, float]  # by service: CPU seconds while the recordings went through
     others: float  # cores that were busy for nobody of the stack
     idle: dict[str, Usage]  # before the first recording
 
@@ -81,7 +81,7 @@ def measure(workers: int, recordings: int) -> Variant:
             seen.seconds,
             seen.runs,
             _delays(stack),
-            {name: seconds / seen.seconds for name, seconds in cpu.items()},
+            cpu,
             (spent - sum(cpu.values())) / seen.seconds,
             before,
         )
@@ -89,7 +89,7 @@ def measure(workers: int, recordings: int) -> Variant:
 
 def speeds(variants: list[Variant], recordings: int) -> str:
     """The variants side by side."""
-    services = sorted({name for variant in variants for name in variant.cores})
+    services = sorted({name for variant in variants for name in variant.cpu})
     rows = [
         ("", *(f"{v.workers} x {CONCURRENCY} tasks" if v.workers else "scheduler's own 8" for v in variants)),
         (f"{recordings} recordings", *(f"{v.seconds:.1f} s" for v in variants)),
@@ -97,9 +97,10 @@ def speeds(variants: list[Variant], recordings: int) -> str:
         ("runs a second", *(f"{v.runs / v.seconds:.2f}" for v in variants)),
         ("event to done, median", *(f"{statistics.median(v.delays):.1f} s" for v in variants)),
         ("event to done, 95 %", *(f"{statistics.quantiles(v.delays, n=20)[18]:.1f} s" for v in variants)),
-        ("cores busy", *(f"{sum(v.cores.values()):.2f}" for v in variants)),
-        *((f"  {name}", *(f"{v.cores[name]:.2f}" if name in v.cores else "-" for v in variants)) for name in services),
-        ("  others on this machine", *(f"{v.others:.2f}" for v in variants)),
+        ("cores busy for others", *(f"{v.others:.2f}" for v in variants)),
+        ("cores busy for the stack", *(f"{sum(v.cpu.values()) / v.seconds:.2f}" for v in variants)),
+        ("CPU seconds of the stack", *(f"{sum(v.cpu.values()):.1f}" for v in variants)),
+        *((f"  {name}", *(f"{v.cpu[name]:.1f}" if name in v.cpu else "-" for v in variants)) for name in services),
     ]
     return columns(rows)
 

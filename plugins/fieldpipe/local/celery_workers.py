@@ -114,7 +114,8 @@ class RedisServer:
         """Without a configuration file; Debian's would be for its own service."""
         listen = ("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "600")
         keep = ("--dir", str(self.folder), "--appendonly", "yes", "--save", "")
-        return Command(("redis-server", *listen, *keep), self.folder, base_environment(self.stack))
+        bare = ("--set-proc-title", "no")  # a title would be written over the environment, by which leftovers are found
+        return Command(("redis-server", *listen, *keep, *bare), self.folder, base_environment(self.stack))
 
     def ready(self, since: float) -> bool:  # noqa: ARG002
         """Whether it answers."""
