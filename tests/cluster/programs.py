@@ -14,6 +14,7 @@ BUILDS = {
     "dns": (".",),
     "pause": (".",),
 }  # fmt: skip
+LINKER_FLAGS = "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4"  # what it says of itself; as in go.mod
 ON_THE_MACHINE = ("containerd", "ctr", "runc", "nsenter", "unshare", "ip", "iptables", "conntrack")
 PACKAGES = "containerd runc containernetworking-plugins iptables conntrack iproute2"
 PLUGINS = Path("/usr/lib/cni")
@@ -91,7 +92,7 @@ def cache() -> Path:
 
 def _build(name: str, packages: tuple[str, ...]) -> None:
     folder, source = cache() / "bin" / name, HERE / name
-    stamp, wanted = folder / "stamp", _digest(source)
+    stamp, wanted = folder / "stamp", LINKER_FLAGS + _digest(source)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     if shutil.which("go") is None:
@@ -99,7 +100,7 @@ def _build(name: str, packages: tuple[str, ...]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     static = {} if name == "kubernetes" else {"CGO_ENABLED": "0"}  # the others are a whole image each
     environment = os.environ | {"GOBIN": str(folder)} | static
-    command = ["nice", "-n", "10", "go", "install", "-trimpath", "-ldflags=-s -w", *packages]
+    command = ["nice", "-n", "10", "go", "install", "-trimpath", f"-ldflags={LINKER_FLAGS}", *packages]
     done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise NotHere(f"{name} could not be built: {done.stderr[-2000:]}")

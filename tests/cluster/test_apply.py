@@ -85,11 +85,15 @@ def test_a_changed_setting_rolls_what_reads_it_all_the_time_and_nothing_else(
     assert settings.startswith("ConfigMap/pipeline-settings-")
 
 
-@pytest.mark.parametrize("overlay", ["dev", "kind"])
-def test_a_dry_run_on_the_server_accepts_every_object(
-    plane: ControlPlane, applied: Manifests, manifests: Callable[[str], Manifests], overlay: str
+def test_another_overlay_is_taken_when_the_jobs_are_gone(
+    plane: ControlPlane, applied: Manifests, manifests: Callable[[str], Manifests]
 ) -> None:
-    plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifests(overlay).render())
+    plane.kubectl("-n", NAMESPACE, "delete", "jobs", "--all")
+    assert manifests("kind").apply(plane)["job.batch/minio-event-setup"] == "created"
+
+
+def test_the_production_overlay_is_taken(plane: ControlPlane, manifests: Callable[[str], Manifests]) -> None:
+    assert set(manifests("prod").apply(plane).values()) == {"created"}
 
 
 @pytest.mark.parametrize(
