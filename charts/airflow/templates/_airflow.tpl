@@ -166,8 +166,14 @@ env:
 {{- define "airflow.waitForMigrations" -}}
 - name: wait-for-airflow-migrations
   {{- include "airflow.container" . | nindent 2 }}
-  command: ["airflow", "db", "check-migrations"]
-  args: ["--migration-wait-timeout={{ .Values.images.migrationsWaitTimeout }}"]
+  # In one container: whoever is restarted waits longer each time, and after the migration for nothing.
+  command: ["/bin/sh", "-c"]
+  args:
+    - |
+      trap 'exit 143' TERM
+      until airflow db check-migrations --migration-wait-timeout={{ .Values.images.migrationsWaitTimeout }} & wait $!; do
+        sleep 2
+      done
   env:
     {{- include "airflow.secretEnv" . | nindent 4 }}
   resources:
