@@ -108,7 +108,6 @@ def environment(home: Home, port: int, database_url: str, credentials: Credentia
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-        "USAGE_DATA_COLLECTION__ENABLED": "False",
         # A Pods API that restarts is back within a second: ask again soon.
         "WORKERS__API_RETRY_WAIT_MAX": "2",
         "WORKERS__API_RETRY_WAIT_MIN": "0.2",
