@@ -85,17 +85,6 @@ def test_a_changed_setting_rolls_what_reads_it_all_the_time_and_nothing_else(
     assert settings.startswith("ConfigMap/pipeline-settings-")
 
 
-def test_another_overlay_is_taken_when_the_jobs_are_gone(
-    plane: ControlPlane, applied: Manifests, manifests: Callable[[str], Manifests]
-) -> None:
-    plane.kubectl("-n", NAMESPACE, "delete", "jobs", "--all")
-    assert manifests("kind").apply(plane)["job.batch/minio-event-setup"] == "created"
-
-
-def test_the_production_overlay_is_taken(plane: ControlPlane, manifests: Callable[[str], Manifests]) -> None:
-    assert set(manifests("prod").apply(plane).values()) == {"created"}
-
-
 @pytest.mark.parametrize(
     ("who", "verb", "what", "may"),
     [
@@ -121,3 +110,14 @@ def test_an_account_may_do_what_it_needs_and_no_more(
 
     assert plane.kubectl("-n", NAMESPACE, *question, check=False).split()[0] == ("yes" if may else "no")
     assert plane.kubectl("-n", "default", *question, check=False).split()[0] == "no"
+
+
+def test_the_production_overlay_is_taken(plane: ControlPlane, manifests: Callable[[str], Manifests]) -> None:
+    assert set(manifests("prod").apply(plane).values()) == {"created"}
+
+
+def test_a_deleted_namespace_is_gone_and_the_overlay_for_kind_is_taken(
+    plane: ControlPlane, applied: Manifests, manifests: Callable[[str], Manifests]
+) -> None:
+    plane.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
+    assert set(manifests("kind").apply(plane).values()) == {"created"}
