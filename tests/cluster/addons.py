@@ -9,7 +9,7 @@ from tests.cluster.control_plane import NODE, ControlPlane
 from tests.cluster.node import DNS_ADDRESS
 
 COREFILE = """
-.:5353 {
+.:53 {
     errors
     health :8080
     ready :8181
@@ -50,7 +50,7 @@ def _dns() -> list[dict[str, Any]]:
         "containers": [container],
         "volumes": [{"name": "config", "configMap": {"name": "coredns"}}],
     }
-    ports = [{"name": name, "protocol": name.upper(), "port": 53, "targetPort": 5353} for name in ("udp", "tcp")]
+    ports = [{"name": name, "protocol": name.upper(), "port": 53} for name in ("udp", "tcp")]
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"Corefile": COREFILE}},
