@@ -42,9 +42,12 @@ PROVIDERS_NOT_HERE = ("fab",)  # in the image of Airflow only; the tests' own Ai
 OPTIONS = """
 import json
 from airflow.configuration import conf
-known = {f"AIRFLOW__{s}__{o}".upper().replace(".", "_")
-         for s, section in conf.configuration_description.items() for o in section["options"]}
-print("RESULT" + json.dumps(sorted(known)))
+from kombu.transport.redis import Channel
+known = [(s, o) for s, section in conf.configuration_description.items() for o in section["options"]]
+# Airflow hands this section on as it is: which options there are, the client of Redis knows.
+handed_on = [o if isinstance(o, str) else o[0] for o in Channel.from_transport_options]
+known += [("celery_broker_transport_options", option) for option in handed_on]
+print("RESULT" + json.dumps([f"AIRFLOW__{s}__{o}".upper().replace(".", "_") for s, o in known]))
 """
 
 
