@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fieldpipe.deploy.images import project_version
-from tests.cluster.programs import NotHere, cache
+from tests.cluster.programs import NotHere, cache, digest
 from tests.stacks import PROJECT
 
 OURS = ("fieldpipe-airflow", "fieldpipe-worker", "fieldpipe-webhook")
@@ -42,7 +42,7 @@ def _built(image: str) -> str:
 
 def _stand_in(name: str) -> str:
     """Build the image that stands in for another's; quick when it was built before."""
-    own = f"localhost/stand-in-{name}:1"
+    own = f"localhost/stand-in-{name}:{digest(RECIPES)[:12]}"
     if _id_of(own):
         return own
     context = cache() / "stand-ins"

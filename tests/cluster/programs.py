@@ -92,7 +92,7 @@ def cache() -> Path:
 
 def _build(name: str, packages: tuple[str, ...]) -> None:
     folder, source = cache() / "bin" / name, HERE / name
-    stamp, wanted = folder / "stamp", LINKER_FLAGS + _digest(source)
+    stamp, wanted = folder / "stamp", LINKER_FLAGS + digest(source)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     if shutil.which("go") is None:
@@ -107,6 +107,7 @@ def _build(name: str, packages: tuple[str, ...]) -> None:
     stamp.write_text(wanted)
 
 
-def _digest(source: Path) -> str:
+def digest(source: Path) -> str:
+    """Of all files of a folder."""
     whole = b"".join(path.read_bytes() for path in sorted(source.iterdir()))
     return hashlib.sha256(whole).hexdigest()
