@@ -1,19 +1,17 @@
 """A real Kubernetes for tests. Where it cannot be had they are skipped, and say why; in CI they fail instead."""
 
 import os
-import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from fieldpipe.deploy import tools
 from fieldpipe.deploy.tools import Tools
 from tests.cluster import cluster
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.manifests import Manifests
-from tests.cluster.programs import NotHere, Programs, cache, provide
+from tests.cluster.programs import NotHere, Programs, manifest_tools, provide
 
 Copy = Callable[[str], Manifests]
 
@@ -21,7 +19,7 @@ Copy = Callable[[str], Manifests]
 @pytest.fixture(scope="session")
 def tools_pair() -> Tools:
     """helm and kustomize, the newer pair."""
-    return tools.from_wheel(Path(sysconfig.get_path("purelib")), cache() / "tools")
+    return manifest_tools()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fieldpipe.deploy.fields import matches
+
 Object = Mapping[str, Any]
 CHAIN = "FIELDPIPE"
 ANYWHERE = "0.0.0.0/0"
@@ -69,23 +71,6 @@ def compile_rules(pods: Iterable[Object], namespaces: Iterable[Object], policies
     yield "COMMIT"
 
 
-def selects(selector: Object, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector matches; an empty one matches everything."""
-    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items()) and all(
-        _holds(expression, labels) for expression in selector.get("matchExpressions") or []
-    )
-
-
-def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
-    key, values = expression["key"], expression.get("values") or []
-    return {
-        "In": key in labels and labels[key] in values,
-        "NotIn": key not in labels or labels[key] not in values,
-        "Exists": key in labels,
-        "DoesNotExist": key not in labels,
-    }[expression["operator"]]
-
-
 def _pod(pod: Object) -> Pod | None:
     status = pod.get("status", {})
     if pod["spec"].get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed") or not status.get("podIP"):
@@ -98,7 +83,7 @@ def _pod(pod: Object) -> Pod | None:
 def _isolates(policy: Object, pod: Pod, direction: Direction) -> bool:
     spec = policy["spec"]
     here = policy["metadata"]["namespace"] == pod.namespace
-    return here and direction.name in spec["policyTypes"] and selects(spec.get("podSelector") or {}, pod.labels)
+    return here and direction.name in spec["policyTypes"] and matches(spec.get("podSelector") or {}, pod.labels)
 
 
 def _admitted(policy: Object, pod: Pod, direction: Direction, scene: Scene) -> Iterator[str]:
@@ -118,8 +103,8 @@ def _peers(peers: Iterable[Object] | None, namespace: str, scene: Scene) -> Iter
             continue
         there = peer.get("namespaceSelector")
         for pod in scene.pods:
-            near = pod.namespace == namespace if there is None else selects(there, scene.namespaces[pod.namespace])
-            if near and selects(peer.get("podSelector") or {}, pod.labels):
+            near = pod.namespace == namespace if there is None else matches(there, scene.namespaces[pod.namespace])
+            if near and matches(peer.get("podSelector") or {}, pod.labels):
                 yield pod.address, pod
 
 

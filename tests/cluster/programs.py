@@ -4,8 +4,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+
+from fieldpipe.deploy import tools
+from fieldpipe.deploy.tools import Tools
 
 HERE = Path(__file__).resolve().parent
 BUILDS = {
@@ -82,6 +86,11 @@ def provide(kubectl: Path) -> Programs:
     for name, packages in BUILDS.items():
         _build(name, packages)
     return Programs(cache() / "bin", kubectl)
+
+
+def manifest_tools() -> Tools:
+    """helm and kustomize, the newer pair."""
+    return tools.from_wheel(Path(sysconfig.get_path("purelib")), cache() / "tools")
 
 
 def cache() -> Path:

@@ -72,5 +72,7 @@ def _expression(expression: Data, value: str | None) -> bool:
             return value not in expression["values"]
         case "Exists":
             return value is not None
-        case _:
+        case "DoesNotExist":
             return value is None
+        case other:
+            raise ValueError(f"{other} is no operator of a LabelSelector")

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from types import MappingProxyType
 
-from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from fieldpipe import settings
@@ -99,8 +98,8 @@ def secret_variables() -> set[str]:
     return {
         name
         for group in groups()
-        for (name, _), field in zip(variables_of(group).items(), group.model_fields.values(), strict=True)
-        if "SecretStr" in str(field.annotation) or field.annotation is SecretStr
+        for name, field in zip(variables_of(group), group.model_fields.values(), strict=True)
+        if "SecretStr" in str(field.annotation)
     }
 
 
