@@ -4,7 +4,7 @@ The variables keep the names of the documents the project was created from. `.en
 """
 
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import Literal, TypeVar, overload
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -82,6 +82,36 @@ class RouteSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_prefix="FIELDPIPE_ROUTES_")
 
     file: Path | None = Field(default=None)
+
+
+class KafkaSettings(BaseSettings):
+    """Kafka, as a client sees it. Without brokers there are no cameras."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="KAFKA_")
+
+    brokers: str = ""  # host:port, separated by commas
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+
+
+class CameraSettings(BaseSettings):
+    """Which topics are backed up, and how their objects look."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="CAMERA_")
+
+    topics: str = ""  # separated by commas
+    bucket: str = Field(default="picamera", min_length=3)  # exists already
+    zone: str = "Asia/Tokyo"  # of the hours in the keys
+    timestamps: bool = True
+    timestamp_format: Literal["sink", "rfc3339"] = "sink"
+    extensions: str = ""  # where it is not .jpg: topic=.json, separated by commas
+    schedule: str = "*/5 * * * *"
+    pods: int = Field(default=1, ge=1, le=64)  # that the partitions are spread over
+    keys: SecretStr | None = None  # for encrypted messages: version=key in base64, separated by commas
+    password: SecretStr | None = None  # for messages that are encrypted with a password
 
 
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?$"  # as Kubernetes writes amounts: 250m, 512Mi
