@@ -26,6 +26,8 @@ FOLDER = 10_000  # offsets
 Kind = Literal["frames", "gap"]
 """What happened to the offsets: they were read, or Kafka had deleted them before we could."""
 
+_KINDS: dict[str, Kind] = {"frames": "frames", "gap": "gap"}
+
 
 class Stream(NamedTuple):
     """A partition in one life of its topic. A topic that was deleted and made again has another id: the next epoch."""
@@ -102,13 +104,11 @@ class Manifest:
         """Raises PermanentError for what is no manifest of ours."""
         try:
             value = json.loads(content)
-            if value["kind"] not in ("frames", "gap"):
-                raise ValueError(value["kind"])
             return cls(
                 Stream(*(value[name] for name in Stream._fields)),
                 int(value["first"]),
                 int(value["last"]),
-                value["kind"],
+                _KINDS[value["kind"]],
                 tuple(Frame(**frame) for frame in value["frames"]),
                 tuple(DeadRecord(**record) for record in value["dead"]),
                 tuple(Range(*hole) for hole in value["holes"]),
