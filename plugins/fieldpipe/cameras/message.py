@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import zstandard
 
@@ -30,8 +30,11 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _AT_ONCE = 4096  # bytes of zstd: they become at most half of MAX_UNPACKED
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # zlib finds out which of the two it is
 
-Unseal = Callable[[int, bytes], bytes]
-"""Decrypts: key version, sealed bytes -> what version 2 is. Raises BadMessage."""
+Unseal = Callable[[int, bytes], bytes | None]
+"""Decrypts: key version, sealed bytes -> what version 2 is, None without a key of that version. Raises BadMessage."""
+
+Seal = Callable[[bytes], tuple[int, bytes]]
+"""Encrypts: what version 2 is -> key version, sealed bytes."""
 
 
 class Position(NamedTuple):
@@ -62,23 +65,32 @@ class Message(NamedTuple):
 
 
 def decode(value: bytes, position: Position, unseal: Unseal | None = None) -> Message:
-    """The message that a record's value holds. Without `unseal` an encrypted one is handed on as it is.
+    """The message that a record's value holds. An encrypted one without its key is handed on as it is.
 
     Bytes behind the message are ignored, as SINETStream does. Raises BadMessage.
     """
     try:
         version, inner = _unwrapped(value)
-        if version and unseal is None:
-            return Message(0, value, sealed=version)
-        return _record(unseal(version, inner) if version and unseal else inner)
+        if not version:
+            return _record(inner)
+        opened = unseal(version, inner) if unseal else None
+        return Message(0, value, sealed=version) if opened is None else _record(opened)
     except BadMessage as error:
         raise BadMessage(f"{position}: {error}") from error
 
 
-def encode(message: Message, *, version: int = 3) -> bytes:
-    """A record's value, byte for byte as SINETStream writes it without encryption."""
+def encode(message: Message, *, version: Literal[2, 3] = 3, seal: Seal | None = None) -> bytes:
+    """A record's value, byte for byte as SINETStream writes it.
+
+    Raises ValueError for an encrypted one of version 2: nobody could see that it is encrypted.
+    """
     inner = SINGLE_OBJECT + _long_bytes(message.time) + _long_bytes(len(message.payload)) + message.payload
-    return VERSION_3 + bytes(2) + inner if version == 3 else inner
+    if version == 2:
+        if seal:
+            raise ValueError("encryption takes version 3")
+        return inner
+    key_version, inner = seal(inner) if seal else (0, inner)
+    return VERSION_3 + key_version.to_bytes(2, "big") + inner
 
 
 def unpacked(payload: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import zstandard
@@ -15,6 +16,7 @@ from fieldpipe.cameras.message import (
     BadMessage,
     Message,
     Position,
+    Unseal,
     decode,
     encode,
     unpacked,
@@ -36,7 +38,7 @@ JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256))
 
 
 def refuse(key_version: int, _: bytes) -> bytes:
-    raise BadMessage(f"there is no key of version {key_version}")
+    raise BadMessage(f"the key of version {key_version} does not open it")
 
 
 @pytest.mark.parametrize("value", [VERSION_2, VERSION_3])
@@ -49,7 +51,7 @@ def test_they_are_written_byte_for_byte_as_sinetstream_does() -> None:
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.binary(max_size=300), st.sampled_from([2, 3]))
-def test_what_is_written_is_read(time: int, payload: bytes, version: int) -> None:
+def test_what_is_written_is_read(time: int, payload: bytes, version: Literal[2, 3]) -> None:
     assert decode(encode(Message(time, payload), version=version), HERE) == Message(time, payload)
 
 
@@ -90,8 +92,9 @@ def test_what_is_no_message_is_refused_with_its_place_in_kafka(value: bytes, rea
     assert str(caught.value).startswith(f"topic image-sinetstream-picamera, partition 0, offset 42: {reason}")
 
 
-def test_an_encrypted_message_is_handed_on_whole_by_who_has_no_key() -> None:
-    assert decode(SEALED, HERE) == Message(0, SEALED, sealed=7)
+@pytest.mark.parametrize("unseal", [None, lambda key_version, sealed: None])
+def test_an_encrypted_message_is_handed_on_whole_by_who_has_no_key(unseal: Unseal | None) -> None:
+    assert decode(SEALED, HERE, unseal) == Message(0, SEALED, sealed=7)
 
 
 def test_who_has_the_key_gets_the_message_and_who_has_not_the_right_one_hears_where_it_lies() -> None:
@@ -103,8 +106,14 @@ def test_who_has_the_key_gets_the_message_and_who_has_not_the_right_one_hears_wh
 
     assert decode(SEALED, HERE, unseal) == HELLO
     assert asked == [(7, SEALED[6:])]
-    with pytest.raises(BadMessage, match=r"offset 42: there is no key of version 7$"):
+    with pytest.raises(BadMessage, match=r"offset 42: the key of version 7 does not open it$"):
         decode(SEALED, HERE, refuse)
+
+
+def test_an_encrypted_message_says_its_keys_version_in_front() -> None:
+    assert encode(HELLO, seal=lambda inner: (0x0107, inner[::-1])) == VERSION_3[:4] + b"\x01\x07" + VERSION_2[::-1]
+    with pytest.raises(ValueError, match="encryption takes version 3"):
+        encode(HELLO, version=2, seal=lambda inner: (7, inner))
 
 
 def test_a_key_is_not_asked_for_where_nothing_is_encrypted() -> None:
