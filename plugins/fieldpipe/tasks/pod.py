@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.secret import Secret
@@ -19,8 +19,21 @@ from fieldpipe.errors import EXIT_PERMANENT, ConfigurationError, PermanentError
 from fieldpipe.handover import RUN_VARIABLE, TRY_VARIABLE, WORK_VARIABLE, WorkItem, encode_work, work_item
 from fieldpipe.settings import PodSettings, read
 
+Server = Literal["kafka", "connect"]
+
 STORE_SECRET = "fieldpipe-store"  # noqa: S105 -- the name of a Secret, not a secret
 CONFIG_MAP = "pipeline-config"
+
+# Variables that a pod has when there is such a Secret: (variable, Secret, key).
+_CREDENTIALS: dict[Server, tuple[tuple[str, str, str], ...]] = {
+    "kafka": (
+        ("KAFKA_SASL_USERNAME", "fieldpipe-kafka", "username"),
+        ("KAFKA_SASL_PASSWORD", "fieldpipe-kafka", "password"),
+        ("CAMERA_KEYS", "fieldpipe-camera-keys", "keys"),
+        ("CAMERA_PASSWORD", "fieldpipe-camera-keys", "password"),
+    ),
+    "connect": (),
+}
 
 LABELS = {
     "app.kubernetes.io/name": "task",
@@ -63,11 +76,20 @@ class PodTask(KubernetesPodOperator):
             raise
 
 
-def pod_task(script: str, *, arguments: Sequence[str] = (), task_id: str | None = None, **overrides: Any) -> PodTask:
+def pod_task(
+    script: str,
+    *,
+    arguments: Sequence[str] = (),
+    task_id: str | None = None,
+    objects: bool = True,
+    uses: Sequence[Server] = (),
+    **overrides: Any,
+) -> PodTask:
     """A task that runs `python -m scripts.<script> <arguments>` in a pod of the worker image.
 
-    The pod gets the run's object list in the environment (the DAG needs `user_defined_macros=MACROS`), where the store
-    is from the ConfigMap, and credentials by reference to the Secret. `overrides` are the operator's own parameters.
+    With `objects` the pod gets the run's object list in the environment (the DAG needs `user_defined_macros=MACROS`).
+    Where the store is comes from the ConfigMap, credentials come by reference to the Secret. `uses` names the servers
+    beside the store that the pod talks to. `overrides` are the operator's own parameters.
     """
     (settings,) = read(PodSettings)
     parameters: dict[str, Any] = {
@@ -76,14 +98,15 @@ def pod_task(script: str, *, arguments: Sequence[str] = (), task_id: str | None 
         "namespace": settings.namespace,
         "image": settings.image,
         "image_pull_policy": "IfNotPresent",
-        "labels": LABELS,
+        "labels": LABELS | {f"fieldpipe/uses-{server}": "true" for server in uses},
         "cmds": ["python", "-m", f"scripts.{script}"],
         "arguments": list(arguments),
-        "env_vars": {
-            RUN_VARIABLE: "{{ run_id }}",
-            TRY_VARIABLE: "{{ ti.try_number }}",
-            WORK_VARIABLE: "{{ work(dag_run.conf, params) }}",
-        },
+        "env_vars": [
+            k8s.V1EnvVar(name=RUN_VARIABLE, value="{{ run_id }}"),
+            k8s.V1EnvVar(name=TRY_VARIABLE, value="{{ ti.try_number }}"),
+            *([k8s.V1EnvVar(name=WORK_VARIABLE, value="{{ work(dag_run.conf, params) }}")] if objects else ()),
+            *(variable for server in uses for variable in _credentials(server)),
+        ],
         "env_from": [k8s.V1EnvFromSource(config_map_ref=k8s.V1ConfigMapEnvSource(name=CONFIG_MAP))],
         "secrets": [
             Secret("env", "MINIO_ACCESS_KEY", STORE_SECRET, "access-key"),
@@ -119,6 +142,16 @@ def work(conf: Mapping[str, Any] | None, params: Mapping[str, Any]) -> str:
 
 MACROS = {"work": work}
 """What a DAG with `pod_task` passes as `user_defined_macros`."""
+
+
+def _credentials(server: Server) -> list[k8s.V1EnvVar]:
+    return [
+        k8s.V1EnvVar(
+            name=variable,
+            value_from=k8s.V1EnvVarSource(secret_key_ref=k8s.V1SecretKeySelector(name=secret, key=key, optional=True)),
+        )
+        for variable, secret, key in _CREDENTIALS[server]
+    ]
 
 
 def _resources(settings: PodSettings) -> k8s.V1ResourceRequirements:
