@@ -6,12 +6,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
 from fieldpipe.local import marks
 from fieldpipe.local.home import Home
+from tests import kafka_programs
+from tests.kafka_servers import Kafka, start_apache, start_tansu
 from tests.servers import Postgres, Running, Store, start_minio, start_postgres, start_seaweed
 from tests.stacks import PROJECT, RunningStack
 
@@ -107,10 +109,14 @@ def redis_on_path() -> None:
 def require(program: str, variable: str) -> None:
     """Skip when a program is not on PATH; fail in CI when the variable says that it was installed."""
     if shutil.which(program) is None:
-        missing = f"no `{program}` on PATH: this test needs a real one"
-        if os.environ.get("CI") == "true" and os.environ.get(variable) == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        skip_unless_required(f"no `{program}` on PATH: this test needs a real one", variable)
+
+
+def skip_unless_required(missing: str, variable: str) -> NoReturn:
+    """Skip, or fail in CI when the variable says that what is missing was installed."""
+    if os.environ.get("CI") == "true" and os.environ.get(variable) == "1":
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +135,50 @@ def minio_server(minio_on_path: None, mark: str) -> Iterator[Callable[..., Store
         return start_minio(folder / "minio", mark, notify or {})
 
     yield from stopped_afterwards(start)
+
+
+@pytest.fixture(scope="session")
+def tansu(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[Kafka]:
+    """The session's tansu, the broker of the embedded stack. Tests use topics of their own."""
+    server = start_tansu(tmp_path_factory.mktemp("tansu"), mark)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def tansu_factory(mark: str) -> Iterator[Callable[[Path], Kafka]]:
+    """`tansu_factory(tmp_path)`: a tansu of the test's own; stopped or killed, it forgets everything."""
+    yield from stopped_afterwards(lambda folder: start_tansu(folder / "tansu", mark))
+
+
+@pytest.fixture(scope="session")
+def apache_jars() -> Path:
+    """Where Apache Kafka cannot be had its tests are skipped; where CI has it (FIELDPIPE_REQUIRE_KAFKA=1) they fail."""
+    try:
+        return kafka_programs.jars()
+    except kafka_programs.NotHere as missing:
+        skip_unless_required(str(missing), "FIELDPIPE_REQUIRE_KAFKA")
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(apache_jars: Path, tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[Kafka]:
+    """The session's Apache Kafka. Tests that use it carry the mark `kafka` and topics of their own."""
+    server = start_apache(tmp_path_factory.mktemp("kafka"), mark, apache_jars)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def apache_kafka_factory(apache_jars: Path, mark: str) -> Iterator[Callable[[Path], Kafka]]:
+    """`apache_kafka_factory(tmp_path)`: an Apache Kafka of the test's own, which keeps its data when it is killed."""
+    yield from stopped_afterwards(lambda folder: start_apache(folder / "kafka", mark, apache_jars))
+
+
+@pytest.fixture(params=["tansu", pytest.param("apache_kafka", marks=pytest.mark.kafka)])
+def any_kafka(request: pytest.FixtureRequest) -> Kafka:
+    """The session's brokers, one after the other."""
+    broker: Kafka = request.getfixturevalue(request.param)
+    return broker
 
 
 @pytest.fixture(scope="session")
