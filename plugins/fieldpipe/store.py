@@ -11,11 +11,14 @@ import base64
 import errno
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
+import mimetypes
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -37,6 +40,7 @@ PART_SIZE = 16 * 1024 * 1024  # of a multipart upload
 BLOCK_SIZE = 1024 * 1024  # of a streamed read
 _UNFIT_NAMES = {"InvalidBucketName", "XMinioInvalidObjectName", "KeyTooLongError"}
 _WRITING = ("put ", "upload ", "create ")
+_UNPACK = "X-Amz-Meta-Snowball-Auto-Extract"  # MinIO: what is put is a tar, make objects of its members
 _ABSENT = {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NoSuchObject"}
 
 
@@ -110,11 +114,26 @@ def _ours(what: str, error: Exception) -> Exception:
     return StoreUnavailable(f"{what}: {type(error).__name__}: {error}")
 
 
+def _archive(objects: Mapping[str, bytes]) -> bytes:
+    file = BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for key, content in objects.items():
+            member = tarfile.TarInfo(key)
+            member.size = len(content)
+            archive.addfile(member, BytesIO(content))
+    return file.getvalue()
+
+
+def _content_type(key: str) -> str:
+    return mimetypes.guess_type(key)[0] or "application/octet-stream"
+
+
 class ObjectStore:
     """Objects of an S3 store. Safe to share between threads."""
 
     def __init__(self, client: Minio) -> None:
         self._client = client
+        self._unpacking: dict[str, bool] = {}  # by bucket: whether archives are unpacked; asked once
 
     @classmethod
     def connect(cls, settings: StoreSettings, *, connections: int = 10, retries: int = 3) -> ObjectStore:
@@ -218,12 +237,34 @@ class ObjectStore:
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _ours(what, error) from error
 
+    def folders(self, bucket: str, prefix: str) -> Iterator[str]:
+        """What lies directly below a prefix that ends in a slash: names of folders, in order, each with its slash."""
+        try:
+            for found in self._client.list_objects(bucket, prefix=prefix):
+                name = (found.object_name or "").removeprefix(prefix)
+                if name.endswith("/"):
+                    yield name
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise _ours(f"list {bucket}/{prefix}", error) from error
+
     # writing
 
     @_translated
     def put(self, bucket: str, key: str, content: bytes, *, content_type: str = "application/octet-stream") -> str:
         """Write a small object, whatever is there now; returns its ETag."""
         return self._put(bucket, key, content, {"Content-Type": content_type})
+
+    @_translated
+    def put_all(self, bucket: str, objects: Mapping[str, bytes]) -> None:
+        """Write small objects, whatever is there now: in one request where the store unpacks archives (MinIO does).
+
+        After an error some of them may be there.
+        """
+        if len(objects) > 1 and self._unpacks_archives(bucket):
+            self._put(bucket, f"_archive/{uuid4().hex}.tar", _archive(objects), {_UNPACK: "true"})
+            return
+        for key, content in objects.items():
+            self._put(bucket, key, content, {"Content-Type": _content_type(key)})
 
     @_translated
     def upload(self, bucket: str, key: str, path: Path, *, content_type: str = "application/octet-stream") -> str:
@@ -265,6 +306,21 @@ class ObjectStore:
         check_object_name(key)
         result = self._client._put_object(bucket, key, content, headers=dict(headers))
         return (result.etag or "").strip('"')
+
+    def _unpacks_archives(self, bucket: str) -> bool:
+        """Whether the store knows MinIO's header; others keep the archive as the object that it looks like."""
+        if bucket not in self._unpacking:
+            name = f"_probe/{uuid4().hex}"
+            self._put(bucket, f"{name}.tar", _archive({name: b"1"}), {_UNPACK: "true"})
+            try:
+                self._unpacking[bucket] = self._client.stat_object(bucket, name).size == 1
+            except S3Error as error:
+                if error.code not in _ABSENT:
+                    raise
+                self._unpacking[bucket] = False
+            self._client.remove_object(bucket, name)
+            self._client.remove_object(bucket, f"{name}.tar")
+        return self._unpacking[bucket]
 
     # buckets
 

@@ -211,6 +211,32 @@ def test_a_key_that_is_too_long_is_a_permanent_error(client: ObjectStore, folder
         client.put(BUCKET, f"{folder}/{'x' * 1100}", b"x")
 
 
+@pytest.mark.parametrize("keys", [["one.jpg"], ["a/b+0+0000000042.jpg", "a/b+0+0000000042-timestamp.txt", "x" * 200]])
+def test_objects_put_together_are_there_one_by_one(client: ObjectStore, folder: str, keys: list[str]) -> None:
+    objects = {f"{folder}/{key}": os.urandom(size) for size, key in enumerate(keys, 1000)}
+    client.put(BUCKET, f"{folder}/{keys[0]}", b"what was there before")
+
+    client.put_all(BUCKET, objects)
+
+    assert {key: client.get(BUCKET, key, limit=10_000)[0] for key in objects} == objects
+    assert [info.key for info in client.list(BUCKET, f"{folder}/")] == sorted(objects)
+
+
+def test_putting_together_leaves_nothing_else(client: ObjectStore, folder: str) -> None:
+    before = {info.key for info in client.list(BUCKET) if info.key.startswith(("_probe/", "_archive/"))}
+
+    client.put_all(BUCKET, {f"{folder}/a": b"1", f"{folder}/b": b"2"})
+
+    assert {info.key for info in client.list(BUCKET) if info.key.startswith(("_probe/", "_archive/"))} <= before
+
+
+def test_folders_are_listed_in_order_without_what_is_in_them(client: ObjectStore, folder: str) -> None:
+    client.put_all(BUCKET, {f"{folder}/{name}": b"1" for name in ("b/1", "b/2", "a/x/1", "c")})
+
+    assert list(client.folders(BUCKET, f"{folder}/")) == ["a/", "b/"]
+    assert list(client.folders(BUCKET, f"{folder}/none/")) == []
+
+
 @pytest.fixture(scope="module")
 def many(server: Store) -> tuple[str, list[str]]:
     """More objects than one page of a listing holds, put in no order."""
