@@ -1,6 +1,7 @@
 """Real Kafka brokers for tests: tansu, which the embedded stack has, and Apache Kafka, which the world has."""
 
 import base64
+import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -165,10 +166,12 @@ def admin(address: str) -> KafkaAdminClient:
 
 def serves(address: str) -> bool:
     """Whether a broker at this address answers."""
+    host, _, port = address.rpartition(":")
     try:
+        socket.create_connection((host, int(port)), timeout=1).close()  # the client waits long where nobody listens
         with closing(admin(address)) as client:
             return len(client.describe_cluster()["brokers"]) > 0
-    except KafkaError:
+    except (OSError, KafkaError):
         return False
 
 
