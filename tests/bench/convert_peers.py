@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests import environments
+from tests.environments import CACHE, PROJECT
+
 REQUIREMENTS = PROJECT / "requirements" / "bench"
-ENVIRONMENTS = PROJECT / ".cache" / "bench" / "environments"
+ENVIRONMENTS = CACHE / "bench" / "environments"
 SCRIPTS = Path(__file__).parent / "peers"
 
 
@@ -49,17 +49,7 @@ ALL = (*ROS2, *PROTOBUF, *JSON)
 
 def prepare(peer: Peer) -> None:
     """Make its environment, unless it is there as its lock says."""
-    lock = REQUIREMENTS / f"{peer.environment}.txt"
-    folder = ENVIRONMENTS / peer.environment
-    installed = folder / "installed.txt"
-    if installed.exists() and installed.read_bytes() == lock.read_bytes():
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    uv = str(Path(sys.executable).parent / "uv")
-    python = str(_bin(peer.environment) / "python")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    subprocess.run([uv, "pip", "sync", "--quiet", "--compile-bytecode", "--python", python, str(lock)], check=True)
-    shutil.copyfile(lock, installed)
+    environments.prepare(REQUIREMENTS / f"{peer.environment}.txt", ENVIRONMENTS / peer.environment)
 
 
 def versions(peer: Peer) -> list[str]:
