@@ -1,9 +1,9 @@
-"""For every rule, what is broken in overlays/dev, and what the rule says then."""
+"""For every rule, what is broken in overlays/dev or overlays/cameras, and what the rule says then."""
 
 from typing import Any
 
 from fieldpipe.deploy import rules
-from fieldpipe.deploy.rules import changes, network, placing, references, security, selection, settings
+from fieldpipe.deploy.rules import cameras, changes, network, placing, references, security, selection, settings
 
 GONE: Any = object()
 TEMPLATE = "spec.template.spec"
@@ -271,5 +271,38 @@ BROKEN = [
         ("Job/minio-event-setup", f"{CONTAINER}.envFrom.0.configMapRef.name", "pipeline-settings-8h2m5dk9bt"),
         "Job minio-event-setup: names ConfigMap pipeline-settings-8h2m5dk9bt: with other settings the Job could not be "
         "applied any more",
+    ),
+    (
+        cameras.cameras_are_whole,
+        ("ConfigMap/pipeline-config", "data.KAFKA_BROKERS", "kafka:9092"),
+        "ConfigMap pipeline-config: has cameras on, and no pod is let out to Kafka: take components/cameras",
+    ),
+]
+
+WITH_CAMERAS = [
+    (
+        cameras.cameras_are_whole,
+        ("ConfigMap/pipeline-config", "data.CAMERA_TOPICS", GONE),
+        "ConfigMap pipeline-config: CAMERA_TOPICS is not set, and cameras are on: the overlay's config.env",
+    ),
+    (
+        cameras.cameras_are_whole,
+        ("ConfigMap/pipeline-config", "data.KAFKA_BROKERS", "kafka.example.com:9092"),
+        "ConfigMap pipeline-config: KAFKA_BROKERS is kafka.example.com:9092, which stands for yours",
+    ),
+    (
+        cameras.cameras_are_whole,
+        ("ConfigMap/pipeline-config", "data.KAFKA_BROKERS", "kafka"),
+        "ConfigMap pipeline-config: KAFKA_BROKERS is kafka, not host:port, separated by commas",
+    ),
+    (
+        network.policies_find_pods,
+        ("NetworkPolicy/to-kafka", "spec.egress.0.to.0.podSelector.matchLabels", {"app": "kafka"}),
+        "NetworkPolicy to-kafka: admits pods that do not exist: {'matchLabels': {'app': 'kafka'}}",
+    ),
+    (
+        security.images_are_known(rules.IMAGES),
+        ("StatefulSet/kafka", f"{CONTAINER}.image", "docker.io/apache/kafka"),
+        "StatefulSet kafka, container kafka: image 'docker.io/apache/kafka' needs a tag of a version, or a digest",
     ),
 ]

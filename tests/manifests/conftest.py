@@ -50,9 +50,9 @@ def manifests(chosen: Overlay, rendered: Callable[[str], Manifests]) -> Manifest
 
 
 @pytest.fixture
-def dev(rendered: Callable[[str], Manifests]) -> list[Data]:
-    """The objects of overlays/dev, to be broken by a test."""
-    return copy.deepcopy([dict(each.data) for each in rendered("dev").objects])
+def objects_of(rendered: Callable[[str], Manifests]) -> Callable[[str], list[Data]]:
+    """`objects_of("dev")`: the objects of an overlay, to be broken by a test."""
+    return lambda name: copy.deepcopy([dict(each.data) for each in rendered(name).objects])
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def test_containers_that_end_first_and_those_that_stay_share_their_room() -> Non
     assert reserved(parse(POD), "cpu") == pytest.approx(2 * 0.3)
 
 
-@pytest.mark.parametrize(("overlay", "cpus"), [("dev", 2), ("kind", 1)])
+@pytest.mark.parametrize(("overlay", "cpus"), [("dev", 2), ("cameras", 2), ("kind", 1)])
 def test_an_overlay_for_development_finds_room_with_two_tasks(
     rendered: Callable[[str], Manifests], overlay: str, cpus: float
 ) -> None:

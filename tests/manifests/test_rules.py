@@ -1,5 +1,6 @@
 """Every overlay keeps every rule, and every rule notices when it is broken."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from fieldpipe.deploy.fields import Data
 from fieldpipe.deploy.objects import Manifests
 from fieldpipe.deploy.overlay import Overlay
 from fieldpipe.deploy.rules.fault import Rule
-from tests.manifests.breakages import BROKEN, GONE, NAMESPACE
+from tests.manifests.breakages import BROKEN, GONE, NAMESPACE, WITH_CAMERAS
 
 
 @pytest.mark.parametrize("rule", rules.ALWAYS, ids=lambda rule: rule.__name__)
@@ -22,12 +23,17 @@ def test_every_overlay_keeps_its_own_rules(chosen: Overlay, manifests: Manifests
 
 
 @pytest.mark.parametrize(
-    ("rule", "change", "complaint"), BROKEN, ids=[f"{rule.__name__}-{c[0]}" for rule, c, _ in BROKEN]
+    ("overlay", "rule", "change", "complaint"),
+    [*(("dev", *each) for each in BROKEN), *(("cameras", *each) for each in WITH_CAMERAS)],
+    ids=[f"{rule.__name__}-{c[0]}" for rule, c, _ in [*BROKEN, *WITH_CAMERAS]],
 )
-def test_a_rule_notices(rule: Rule, change: tuple[str, str, Any], complaint: str, dev: list[Data]) -> None:
-    before = {str(fault) for fault in rule(Manifests(dev))}
+def test_a_rule_notices(
+    overlay: str, rule: Rule, change: tuple[str, str, Any], complaint: str, objects_of: Callable[[str], list[Data]]
+) -> None:
+    objects = objects_of(overlay)
+    before = {str(fault) for fault in rule(Manifests(objects))}
 
-    broken = rule(Manifests(with_change(dev, *change)))
+    broken = rule(Manifests(with_change(objects, *change)))
 
     assert any(fault.startswith(complaint) for fault in {str(each) for each in broken} - before)
 

@@ -14,7 +14,8 @@ from fieldpipe.deploy.rules.references import needed_secrets
 from fieldpipe.errors import PermanentError
 
 FOLDER = "overlays"
-FOR_DEVELOPMENT = ("dev", "kind")  # may hold Secrets that everybody knows; every other one is taken for production
+# May hold Secrets that everybody knows; every other one is taken for production.
+FOR_DEVELOPMENT = ("dev", "cameras", "kind")
 _GENERIC = re.compile(r"kubectl create secret generic (\S+)([^\n]*)")
 _TYPED = re.compile(r"kubectl create secret (tls|docker-registry) (\S+)")
 _KEYS = {"tls": {"tls.crt", "tls.key"}, "docker-registry": {".dockerconfigjson"}}

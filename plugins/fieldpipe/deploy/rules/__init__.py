@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 
 from fieldpipe.deploy.objects import Manifests
-from fieldpipe.deploy.rules import changes, network, placing, references, security, selection, settings
+from fieldpipe.deploy.rules import cameras, changes, network, placing, references, security, selection, settings
 from fieldpipe.deploy.rules.fault import Fault, Rule
 from fieldpipe.deploy.rules.references import Existing
 
@@ -17,6 +17,8 @@ IMAGES = (
     "quay.io/minio/minio",
     "docker.io/library/postgres",
     "docker.io/library/redis",
+    "docker.io/apache/kafka",
+    "kafka-connect",
 )
 
 POD_RULES: tuple[Rule, ...] = (  # of a single pod too
@@ -45,6 +47,7 @@ ALWAYS: tuple[Rule, ...] = (
     network.policies_find_pods,
     network.urls_are_admitted,
     settings.both_say_the_same,
+    cameras.cameras_are_whole,
     placing.names_are_unique,
     placing.promised_names_exist,
     changes.jobs_can_be_applied_again,

@@ -9,7 +9,11 @@ from fieldpipe.deploy.rules.fault import Fault, fault
 from fieldpipe.deploy.rules.references import linked
 
 BOTH = {"Ingress", "Egress"}
-LEFT_OUT = {"component": "postgresql"}  # an overlay may take a database of its own; the chart's policies stay
+# Labels of pods that need not be among the manifests.
+LEFT_OUT = (
+    {"component": "postgresql"},  # an overlay may take a database of its own; the chart's policies stay
+    {"fieldpipe/uses-kafka": "true"},  # pods of tasks, which Airflow starts
+)
 
 
 def everything_else_is_denied(manifests: Manifests) -> Iterator[Fault]:
@@ -27,13 +31,13 @@ def policies_find_pods(manifests: Manifests) -> Iterator[Fault]:
     """A policy's selectors, its own and its peers', match pods that exist, and its ports are theirs."""
     for policy in manifests.of("NetworkPolicy"):
         chosen = manifests.selected(policy.spec.get("podSelector"))
-        if not chosen:
+        if not chosen and not _left_out(policy.spec.get("podSelector")):
             yield fault(policy, f"selects no pods: {policy.spec.get('podSelector')}")
         for rule in (*(policy.spec.get("ingress") or ()), *(policy.spec.get("egress") or ())):
             for peer in (*(rule.get("from") or ()), *(rule.get("to") or ())):
                 selector = peer.get("podSelector")
-                optional = selector and LEFT_OUT.items() <= (selector.get("matchLabels") or {}).items()
-                if selector and not optional and "namespaceSelector" not in peer and not manifests.selected(selector):
+                ours = selector and not _left_out(selector) and "namespaceSelector" not in peer
+                if ours and not manifests.selected(selector):
                     yield fault(policy, f"admits pods that do not exist: {selector}")
         for rule in policy.spec.get("ingress") or ():
             for port in rule.get("ports") or ():
@@ -50,6 +54,11 @@ def urls_are_admitted(manifests: Manifests) -> Iterator[Fault]:
         for refusal in _refusals(manifests, link.client, server, port)
     )
     yield from dict.fromkeys(faults)  # containers of a pod often share a variable
+
+
+def _left_out(selector: Data | None) -> bool:
+    labels = (selector or {}).get("matchLabels") or {}
+    return any(each.items() <= labels.items() for each in LEFT_OUT)
 
 
 def _refusals(manifests: Manifests, client: Workload, server: Workload, port: int) -> Iterator[str]:

@@ -11,6 +11,7 @@ from fieldpipe.deploy.rules.fault import Fault, Rule, fault
 from fieldpipe.deploy.rules.settings import is_used
 
 _URL = re.compile(r'(?P<scheme>[a-z0-9+]+)://([^@/\s"]*@)?(?P<host>[a-z0-9-]+)(:(?P<port>\d+))?(?=[/"\s?]|$)')
+_HOSTS = re.compile(r"[a-z0-9.-]+:\d+(,[a-z0-9.-]+:\d+)*")  # as Kafka's clients name brokers
 _USUAL_PORTS = {"postgresql": 5432, "redis": 6379, "https": 443, "http": 80}
 
 Existing = Mapping[str, Set[str]]  # Secrets that the cluster has before we come, with their keys
@@ -167,6 +168,9 @@ def _addresses(manifests: Manifests, variable: Variable) -> Iterator[tuple[str, 
     for found in _URL.finditer(str(value or "")):
         if found["host"] != "localhost":
             yield found["host"], int(found["port"] or _usual_port(found["scheme"]))
+    if _HOSTS.fullmatch(str(value)):
+        named = [each.split(":") for each in str(value).split(",")]
+        yield from ((host, int(port)) for host, port in named if "." not in host and host != "localhost")
     if service := manifests.get("Service", str(value)):
         yield service.name, service.spec["ports"][0]["port"]
 

@@ -60,6 +60,7 @@ _OTHERS = {
     r"FORWARDED_ALLOW_IPS",
     "minio": r"MINIO_(ROOT_USER|ROOT_PASSWORD|BROWSER\w*|SCANNER_\w+|API_\w+|PROMETHEUS_AUTH_TYPE|UPDATE|CALLHOME_\w+)|"
     r"MINIO_NOTIFY_WEBHOOK_(ENABLE|ENDPOINT|AUTH_TOKEN|QUEUE_DIR|QUEUE_LIMIT|CLIENT_CERT|CLIENT_KEY)_[A-Z0-9_]+",
+    "kafka": r"KAFKA_(HEAP_OPTS|LOG4J_OPTS|OPTS)|EXTRA_ARGS|LOG_DIR",
     "postgres": r"POSTGRES_(USER|PASSWORD|DB|INITDB_ARGS)|PG[A-Z]+",
     "redis": r"REDIS(CLI_AUTH|_PASSWORD)",
 }
@@ -80,10 +81,14 @@ def variables_of(group: type[BaseSettings]) -> dict[str, bool]:
 
 
 def is_used(variable: str, container: Container) -> bool:
-    """Whether a container does something with a variable that it has: one of many of a ConfigMap says nothing."""
+    """Whether a container does something with a variable that it has: one of many of a ConfigMap says nothing.
+
+    DAG files look at settings; it is the pods of their tasks that go there.
+    """
     if variable in _USED_BY:
         return container.name in _USED_BY[variable]
-    read = {name for program in programs(container) for group in PROGRAMS[program] for name in variables_of(group)}
+    own = set(programs(container)) - {"airflow"}
+    read = {name for program in own for group in PROGRAMS[program] for name in variables_of(group)}
     return variable in read or any(variable == listed.name for listed in container.variables)
 
 
