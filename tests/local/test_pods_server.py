@@ -347,3 +347,23 @@ def test_a_pod_runs_code_of_this_project(server: PodsServer) -> None:
     server.create("ours", ["python", "-m", "scripts.serve_pods", "--help"])
 
     assert server.logs("ours").startswith("usage: serve_pods")
+
+
+def test_what_is_optional_and_missing_is_not_set(server: PodsServer) -> None:
+    """As in Kubernetes: a Secret that is not there, and one without the key."""
+    variables = [
+        {"name": "USER", "valueFrom": {"secretKeyRef": {"name": "nowhere", "key": "x", "optional": True}}},
+        {"name": "PASS", "valueFrom": {"secretKeyRef": {"name": "fieldpipe-store", "key": "x", "optional": True}}},
+        {"name": "SIZE", "valueFrom": {"configMapKeyRef": {"name": "nowhere", "key": "x", "optional": True}}},
+        {"name": "ACCESS", "valueFrom": {"secretKeyRef": {"name": "fieldpipe-store", "key": "access-key"}}},
+    ]
+    whole = [
+        {"configMapRef": {"name": "nowhere", "optional": True}},
+        {"secretRef": {"name": "nowhere", "optional": True}},
+    ]
+    server.create("modest", ENVIRONMENT, {"env": variables, "envFrom": whole})
+
+    got = json.loads(server.logs("modest"))
+
+    assert got["ACCESS"] == "AK"
+    assert {"USER", "PASS", "SIZE"}.isdisjoint(got)
