@@ -3,6 +3,7 @@
     topics/<topic>/year=2023/month=11/day=15/hour=07/<topic>+<partition>+<offset, ten digits>.jpg
     topics/<topic>/year=2023/month=11/day=15/hour=07/<topic>+<partition>+<offset, ten digits>-timestamp.txt
 
+A topic that was deleted and made again goes on below `topics-2`, then `topics-3`: its offsets begin anew.
 The hour is that of the Kafka record, in a zone of one's choice; the text is the camera's own time, in UTC. Sources:
 Confluent's S3 sink connector, "Object names"; SINETStream's demo, `setup-sink-minio.sh`, and its TimestampConverter.
 """
@@ -15,12 +16,13 @@ from fieldpipe.cameras.message import BadMessage, Position
 
 IMAGE = ".jpg"
 TIMESTAMP = "-timestamp.txt"
+SEALED = ".sealed"  # an encrypted message, whole: nobody gave us its key
 ROOT = "topics"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def stem(position: Position, record_time: int, zone: tzinfo) -> str:
+def stem(position: Position, record_time: int, zone: tzinfo, *, epoch: int = 1) -> str:
     """What the keys of a record's objects begin with. `record_time` is Kafka's, in milliseconds since 1970.
 
     Raises BadMessage for a time that no calendar has (years 1 to 9999).
@@ -28,7 +30,12 @@ def stem(position: Position, record_time: int, zone: tzinfo) -> str:
     topic, partition, offset = position
     hour = _moment(record_time * 1000, zone, position)
     folder = f"year={hour:%Y}/month={hour:%m}/day={hour:%d}/hour={hour:%H}"
-    return f"{ROOT}/{topic}/{folder}/{topic}+{partition}+{offset:010d}"
+    return f"{root(epoch)}/{topic}/{folder}/{topic}+{partition}+{offset:010d}"
+
+
+def root(epoch: int) -> str:
+    """Where the objects of a topic's life lie."""
+    return ROOT if epoch == 1 else f"{ROOT}-{epoch}"
 
 
 def timestamp_text(time: int, position: Position) -> str:

@@ -48,6 +48,15 @@ class Position(NamedTuple):
         return f"topic {self.topic}, partition {self.partition}, offset {self.offset}"
 
 
+class Record(NamedTuple):
+    """One record as Kafka has it. `time` is Kafka's, in milliseconds since 1970. A tombstone has no value."""
+
+    offset: int
+    time: int
+    value: bytes | None
+    key: bytes | None = None
+
+
 class BadMessage(PermanentError):
     """A record is no message of SINETStream. The text names the record once `decode` has passed it on."""
 
