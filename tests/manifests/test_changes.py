@@ -61,13 +61,42 @@ def test_production_refuses_to_build_with_passwords_of_the_repository(tools: Too
 @pytest.mark.parametrize("component", ["keda", "pull-secret", "service-monitor"])
 def test_an_overlay_with_an_optional_component_keeps_every_rule(tools: Tools, tmp_path: Path, component: str) -> None:
     project = copy_tree(tmp_path)
-    kustomization = project / "overlays/dev/kustomization.yaml"
-    append(kustomization, f"components:\n  - ../../components/{component}\n")
+    append(project / "overlays/dev/kustomization.yaml", f"components:\n  - ../../components/{component}\n")
 
-    (changed,) = overlay.load(project, "dev")
-    manifests = parse(render(changed.folder, tools))
+    assert faults(project, "dev", tools) == []
 
-    assert [str(fault) for fault in changed.faults(manifests)] == []
+
+def test_production_with_cameras_wants_to_know_where_kafka_is(tools: Tools, tmp_path: Path) -> None:
+    project = copy_tree(tmp_path)
+    append(project / "overlays/prod/kustomization.yaml", "components:\n  - ../../components/cameras\n")
+
+    assert faults(project, "prod", tools) == [
+        "ConfigMap pipeline-config: KAFKA_BROKERS is not set, and cameras are on: the overlay's config.env",
+        "ConfigMap pipeline-config: CAMERA_TOPICS is not set, and cameras are on: the overlay's config.env",
+    ]
+    append(project / "overlays/prod/config.env", "KAFKA_BROKERS=kafka.factory.lan:9092\nCAMERA_TOPICS=gate\n")
+    assert faults(project, "prod", tools) == []
+
+
+def test_kafka_connect_takes_an_image_of_its_own(tools: Tools, tmp_path: Path) -> None:
+    project = copy_tree(tmp_path)
+    kustomization = project / "overlays/cameras/kustomization.yaml"
+    listed = "  - ../../components/kafka\n"
+    kustomization.write_text(kustomization.read_text().replace(listed, f"{listed}  - ../../components/kafka-connect\n"))
+
+    assert faults(project, "cameras", tools) == [
+        "Deployment kafka-connect, container kafka-connect: image 'kafka-connect' needs a tag of a version, or a digest"
+    ]
+    append(kustomization, "images:
+  - {name: kafka-connect, newName: registry.lan/kafka-connect, newTag: 1.0.0}
+")
+    assert faults(project, "cameras", tools) == []
+
+
+def faults(project: Path, name: str, tools: Tools) -> list[str]:
+    """What the rules find in an overlay of a changed copy."""
+    (changed,) = overlay.load(project, name)
+    return [str(fault) for fault in changed.faults(parse(render(changed.folder, tools)))]
 
 
 def test_what_a_readme_asks_for_and_nobody_needs_is_a_fault(rendered: Callable[[str], Manifests]) -> None:

@@ -1,4 +1,4 @@
-"""What the documents tell kubectl exists in overlays/dev."""
+"""What the documents tell kubectl exists in overlays/cameras, which is overlays/dev and more."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def commands(document: Path) -> list[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
 def test_what_kubectl_is_told_exists(document: Path, rendered: Callable[[str], Manifests]) -> None:
-    dev = rendered("dev")
+    there = rendered("cameras")
     lines = commands(document)
 
     objects = {(KINDS[kind], name) for line in lines for kind, name in OBJECT.findall(line)}
@@ -42,8 +42,8 @@ def test_what_kubectl_is_told_exists(document: Path, rendered: Callable[[str], M
     containers |= {("StatefulSet", *found) for line in lines for found in POD.findall(line)}
     namespaces = {name for line in lines for name in NAMESPACE.findall(line)}
 
-    assert sorted(found for found in objects if dev.get(*found) is None) == []
-    assert sorted(found for found in containers if not has_container(dev, *found)) == []
+    assert sorted(found for found in objects if there.get(*found) is None) == []
+    assert sorted(found for found in containers if not has_container(there, *found)) == []
     assert namespaces <= {"data-pipeline-dev"}
 
 
