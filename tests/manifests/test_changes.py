@@ -87,9 +87,7 @@ def test_kafka_connect_takes_an_image_of_its_own(tools: Tools, tmp_path: Path) -
     assert faults(project, "cameras", tools) == [
         "Deployment kafka-connect, container kafka-connect: image 'kafka-connect' needs a tag of a version, or a digest"
     ]
-    append(kustomization, "images:
-  - {name: kafka-connect, newName: registry.lan/kafka-connect, newTag: 1.0.0}
-")
+    append(kustomization, "images:\n  - {name: kafka-connect, newName: registry.lan/kafka-connect, newTag: 1.0.0}\n")
     assert faults(project, "cameras", tools) == []
 
 
