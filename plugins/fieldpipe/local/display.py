@@ -55,6 +55,7 @@ def addresses(home: Home, status: StackStatus) -> str:
         ("object store", by_name["store"], f"access key fieldpipe, secret key in {secrets}"),
         ("webhook", by_name["webhook"], f"token in {secrets}"),
         ("pods", by_name["pods"], f"KUBECONFIG={near(home.config / 'kubeconfig')}"),
+        *([("Kafka", by_name["kafka"], "for clients on this machine")] if "kafka" in by_name else []),
         ("logs", near(home.logs), ""),
     ]
     return "\n".join(f"  {name:<13} {address or '':<42} {hint}".rstrip() for name, address, hint in rows)

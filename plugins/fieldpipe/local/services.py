@@ -9,11 +9,14 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fieldpipe.errors import ConfigurationError
-from fieldpipe.local import airflow_server, celery_workers, credentials, ports, probe
+from fieldpipe.local import airflow_server, celery_workers, credentials, kafka, ports, probe
 from fieldpipe.local.airflow_server import NAMESPACE
+from fieldpipe.local.cameras import CAMERA_BUCKET, Cameras
+from fieldpipe.local.cameras import chosen as cameras_chosen
 from fieldpipe.local.celery_workers import LOGS_BUCKET, CeleryWorkers
 from fieldpipe.local.credentials import AIRFLOW_PASSWORD, AIRFLOW_USER, STORE_USER, Credentials, write_private
 from fieldpipe.local.home import Home
+from fieldpipe.local.kafka import TansuServer
 from fieldpipe.local.objectstore import MINIO_PORTS, SEAWEED_PORTS, MinioServer, SeaweedServer, minio_binary
 from fieldpipe.local.postgres import PostgresServer
 from fieldpipe.local.process import Server, base_environment
@@ -46,22 +49,35 @@ def compose(home: Home) -> Stack:
     """Everything about the stack of a folder; writes its configuration, starts nothing."""
     minio = _minio_chosen()
     count = celery_workers.chosen()
-    names = (*(MINIO_PORTS if minio else SEAWEED_PORTS), "airflow", "webhook", "pods")
+    with_cameras = cameras_chosen()
+    names = (
+        *(MINIO_PORTS if minio else SEAWEED_PORTS),
+        *("airflow", "webhook", "pods"),
+        *((kafka.PORT,) if with_cameras else ()),
+    )
     chosen = ports.choose(names, home.config / "ports.json")
     secrets = credentials.load(home.config / "credentials.json")
     sockets = home.socket_folder()
     workers = CeleryWorkers(count, home, sockets / "redis.sock") if count else None
     postgres = PostgresServer(home.data / "postgres", sockets / "postgres", home.stack)
-    ours = environment(home, chosen, secrets, postgres) | _routes()
-    _write_pod_sources(home, chosen, secrets)
+    cameras = _cameras(home, chosen, secrets) if with_cameras else None
+    shared = (cameras.variables() if cameras else {}) | _routes()
+    ours = environment(home, chosen, secrets, postgres) | shared
+    _write_pod_sources(home, chosen, secrets, cameras)
     airflow_server.prepare(home)
-    buckets = (RAW_BUCKET, *((LOGS_BUCKET,) if workers else ()), PROCESSED_BUCKET)
+    buckets = (
+        RAW_BUCKET,
+        *((LOGS_BUCKET,) if workers else ()),
+        *((kafka.BUCKET, CAMERA_BUCKET) if cameras else ()),
+        PROCESSED_BUCKET,
+    )
     steps = (
         Service("postgres", postgres),
         _store(home, sockets, chosen, secrets, buckets, minio=minio),
-        *_airflow(home, chosen, secrets, postgres, workers),
+        *_airflow(home, chosen, secrets, postgres, workers, shared),
         *_events(home, chosen, ours, postgres, minio=minio),
         _pods(home, chosen),
+        *(cameras.steps() if cameras else ()),
     )
     outside = () if sockets.is_relative_to(home.root) else (str(sockets),)
     files = [file for step in steps if isinstance(step, Service) for file in step.server.command().litter]
@@ -119,10 +135,11 @@ def _airflow(
     secrets: Credentials,
     postgres: PostgresServer,
     workers: CeleryWorkers | None,
+    shared: Mapping[str, str],
 ) -> tuple[Step, ...]:
     port = chosen["airflow"]
     database = postgres.url(airflow_server.DATABASE)
-    variables = airflow_server.environment(home, port, database, secrets) | _routes()
+    variables = airflow_server.environment(home, port, database, secrets) | dict(shared)
     if workers is not None:
         variables |= workers.variables(database, _store_settings(chosen, secrets))
     migration = airflow_server.Migration(postgres, variables, home.data / "airflow")
@@ -190,12 +207,18 @@ def _pods(home: Home, chosen: Mapping[str, int]) -> Service:
     return Service("pods", server, address=_url(port))
 
 
-def _write_pod_sources(home: Home, chosen: Mapping[str, int], secrets: Credentials) -> None:
+def _cameras(home: Home, chosen: Mapping[str, int], secrets: Credentials) -> Cameras:
+    broker = TansuServer(home.data / "kafka", chosen[kafka.PORT], _store_settings(chosen, secrets), home.stack)
+    return Cameras(home, broker)
+
+
+def _write_pod_sources(home: Home, chosen: Mapping[str, int], secrets: Credentials, cameras: Cameras | None) -> None:
     store = {"access-key": STORE_USER, "secret-key": secrets.store_secret_key}
     config = {
         "MINIO_ENDPOINT": _url(chosen["store"]),
         "MINIO_REGION": "us-east-1",
         "FIELDPIPE_PROCESSED_BUCKET": PROCESSED_BUCKET,
+        **(cameras.variables() if cameras else {}),
     }
     sources = {"secrets": {"fieldpipe-store": store}, "configmaps": {"pipeline-config": config}}
     write_private(home.config / "pods.json", sources)
