@@ -13,6 +13,7 @@ import pytest
 from fieldpipe.local import marks
 from fieldpipe.local.home import Home
 from tests import kafka_programs
+from tests.connect.worker import ConnectWorker, start_worker
 from tests.kafka_servers import Kafka, start_apache, start_tansu
 from tests.servers import Postgres, Running, Store, start_minio, start_postgres, start_seaweed
 from tests.stacks import PROJECT, RunningStack
@@ -172,6 +173,21 @@ def apache_kafka(apache_jars: Path, tmp_path_factory: pytest.TempPathFactory, ma
 def apache_kafka_factory(apache_jars: Path, mark: str) -> Iterator[Callable[[Path], Kafka]]:
     """`apache_kafka_factory(tmp_path)`: an Apache Kafka of the test's own, which keeps its data when it is killed."""
     yield from stopped_afterwards(lambda folder: start_apache(folder / "kafka", mark, apache_jars))
+
+
+@pytest.fixture(scope="session")
+def connect_worker(
+    apache_kafka: Kafka, apache_jars: Path, tmp_path_factory: pytest.TempPathFactory, mark: str
+) -> Iterator[ConnectWorker]:
+    """The session's worker of Kafka Connect. Tests use connectors of their own; a worker that was killed is started."""
+    environment = {"MINIO_ACCESS_KEY": "key-of-the-worker", "MINIO_SECRET_KEY": "secret-of-the-worker"}
+    folder = tmp_path_factory.mktemp("connect")
+    try:
+        server = start_worker(folder, mark, apache_jars, apache_kafka.address, environment)
+    except kafka_programs.NotHere as missing:
+        skip_unless_required(str(missing), "FIELDPIPE_REQUIRE_KAFKA")
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=["tansu", pytest.param("apache_kafka", marks=pytest.mark.kafka)])

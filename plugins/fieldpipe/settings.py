@@ -97,6 +97,14 @@ class KafkaSettings(BaseSettings):
     ssl_cafile: Path | None = None
 
 
+class ConnectSettings(BaseSettings):
+    """The REST API of Kafka Connect, where its sinks store cameras instead of our backup."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="CONNECT_")
+
+    url: str = "http://localhost:8083"
+
+
 class CameraSettings(BaseSettings):
     """Which topics are backed up, and how their objects look."""
 
