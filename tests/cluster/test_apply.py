@@ -112,6 +112,18 @@ def test_an_account_may_do_what_it_needs_and_no_more(
     assert plane.kubectl("-n", "default", *question, check=False).split()[0] == "no"
 
 
+def test_cameras_go_over_what_is_there(
+    plane: ControlPlane, applied: Manifests, manifests: Callable[[str], Manifests]
+) -> None:
+    plane.kubectl("-n", NAMESPACE, "delete", "jobs", "--all")  # as the overlay's README says: they cannot be changed
+    answers = manifests("cameras").apply(plane)
+
+    created = {name for name, answer in answers.items() if answer == "created"}
+    assert created >= {"statefulset.apps/kafka", "service/kafka", "networkpolicy.networking.k8s.io/to-kafka"}
+    eventually(lambda: "kafka-0" in [pod["metadata"]["name"] for pod in listed(plane, "pods")], 60)
+    assert refusals(plane) == []
+
+
 def test_the_production_overlay_is_taken(plane: ControlPlane, manifests: Callable[[str], Manifests]) -> None:
     assert set(manifests("prod").apply(plane).values()) == {"created"}
 
