@@ -14,7 +14,10 @@ from fieldpipe.deploy.rules.fault import Fault, fault
 from fieldpipe.settings import (
     AirflowSettings,
     BucketSettings,
+    CameraSettings,
+    ConnectSettings,
     DispatchSettings,
+    KafkaSettings,
     LedgerSettings,
     PodSettings,
     RouteSettings,
@@ -26,6 +29,9 @@ UNHASHED, HASHED = "pipeline-config", "pipeline-settings"
 
 PROGRAMS = MappingProxyType(
     {
+        "scripts.backup_camera": (CameraSettings, KafkaSettings, StoreSettings),
+        "scripts.close_frame_hours": (BucketSettings, CameraSettings, StoreSettings),
+        "scripts.connect_sinks": (CameraSettings, ConnectSettings, KafkaSettings, StoreSettings),
         "scripts.convert_recording": (StoreSettings, BucketSettings),
         "scripts.dispatch_events": (
             AirflowSettings,
@@ -36,11 +42,12 @@ PROGRAMS = MappingProxyType(
             StoreSettings,
         ),
         "scripts.generate_recording": (StoreSettings,),
+        "scripts.index_frames": (BucketSettings, CameraSettings, StoreSettings),
         "scripts.ledger": (BucketSettings, LedgerSettings, RouteSettings),
         "scripts.setup_events": (BucketSettings, RouteSettings, StoreSettings, WebhookSettings),
         "scripts.sync_events": (BucketSettings, LedgerSettings, RouteSettings, StoreSettings, WebhookSettings),
         "webhook.wsgi:app": (BucketSettings, LedgerSettings, RouteSettings, WebhookSettings),
-        "airflow": (BucketSettings, PodSettings, RouteSettings),  # its DAGs
+        "airflow": (BucketSettings, CameraSettings, KafkaSettings, PodSettings, RouteSettings),  # its DAGs
     }
 )
 """What our programs read, by the word of a command that tells them apart. A test holds this against their code."""
