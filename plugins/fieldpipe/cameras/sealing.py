@@ -28,6 +28,7 @@ from fieldpipe.errors import ConfigurationError
 Mode = Literal["GCM", "EAX"]
 
 PASSWORD_VERSION = 1
+PASSWORD_BITS = 128
 KEY_SIZES = (16, 24, 32)  # bytes
 
 _SALT, _NONCE = 8, 16  # bytes
@@ -116,4 +117,4 @@ def _cipher(mode: Mode, key: bytes, salt: bytes, nonce: bytes) -> GcmMode | EaxM
 
 
 def _derived(password: str, salt: bytes) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ROUNDS, KEY_SIZES[0])
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ROUNDS, PASSWORD_BITS // 8)

@@ -1,0 +1,127 @@
+"""Sends messages to Kafka and waits for its answers. The only file of the sensor that knows kafka-python."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.producer.future import FutureRecordMetadata
+
+from fieldpipe.cameras.capture.stream import Stream
+from fieldpipe.errors import PermanentError, TransientError
+
+CONNECT_SECONDS = 5
+DELIVERY_SECONDS = 120  # within which the client itself tries again, without duplicates
+LIMIT = "max.message.bytes"  # of a topic
+
+_LOOK_SECONDS = 0.2
+
+GiveUp = Callable[[], bool]
+
+
+class FrameTooLarge(PermanentError):
+    """The message names both sizes."""
+
+
+class KafkaUnavailable(TransientError):
+    """Kafka does not take messages now."""
+
+
+class Publisher:
+    """Of one thread. Connects when there is something to send, and anew after every failure."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._producer: KafkaProducer | None = None
+        self._limit: int | None = None
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it has a line for every attempt; we have one a minute
+
+    def publish(self, messages: Sequence[bytes], give_up: GiveUp) -> list[FrameTooLarge | KafkaUnavailable | None]:
+        """Send all of them; returns when what became of each is known. None: Kafka has it.
+
+        Raises KafkaUnavailable when none can be sent, or `give_up` says that there is no time left.
+        """
+        producer = self._connected()
+        sent = [self._send(producer, message) for message in messages]
+        outcomes = [self._outcome(each, len(message), give_up) for each, message in zip(sent, messages, strict=True)]
+        if any(isinstance(outcome, KafkaUnavailable) for outcome in outcomes):
+            self.close()
+        return outcomes
+
+    def close(self) -> None:
+        """Drop the connection and what was not sent yet."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close(timeout=0)
+
+    def _connected(self) -> KafkaProducer:
+        if self._producer is None:
+            stream = self._stream
+            try:
+                self._producer = KafkaProducer(
+                    bootstrap_servers=list(stream.brokers),
+                    acks=stream.acks,
+                    enable_idempotence=stream.acks == "all",
+                    max_request_size=stream.max_request_size,
+                    bootstrap_timeout_ms=CONNECT_SECONDS * 1000,
+                    max_block_ms=CONNECT_SECONDS * 1000,
+                    delivery_timeout_ms=DELIVERY_SECONDS * 1000,
+                    reconnect_backoff_max_ms=CONNECT_SECONDS * 1000,
+                    **stream.client,
+                )
+            except (KafkaError, OSError) as error:
+                raise KafkaUnavailable(f"{','.join(stream.brokers)}: {_text(error)}") from error
+        return self._producer
+
+    def _send(self, producer: KafkaProducer, message: bytes) -> FutureRecordMetadata | KafkaError:
+        try:
+            return producer.send(self._stream.topic, message)
+        except KafkaError as error:  # before it went anywhere
+            return error
+
+    def _outcome(
+        self, sent: FutureRecordMetadata | KafkaError, size: int, give_up: GiveUp
+    ) -> FrameTooLarge | KafkaUnavailable | None:
+        error = sent if isinstance(sent, KafkaError) else self._failure(sent, give_up)
+        if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+            return FrameTooLarge(f"a message of {size} bytes, {self._limits(from_broker=sent is not error)}")
+        return KafkaUnavailable(f"topic {self._stream.topic}: {_text(error)}") if error else None
+
+    def _failure(self, sent: FutureRecordMetadata, give_up: GiveUp) -> KafkaError | None:
+        while not sent.is_done:
+            if give_up():
+                self.close()
+                raise KafkaUnavailable("no answer before the end")
+            try:
+                sent.get(timeout=_LOOK_SECONDS)
+            except KafkaTimeoutError:
+                continue
+            except KafkaError as error:
+                return error
+        return sent.exception if sent.failed() else None
+
+    def _limits(self, *, from_broker: bool) -> str:
+        if not from_broker:
+            return f"SS_MAX_REQUEST_SIZE is {self._stream.max_request_size}"
+        if self._limit is None:
+            self._limit = self._asked_limit()
+        return f"{LIMIT} of topic {self._stream.topic} is {self._limit or 'smaller (and may not be asked for)'}"
+
+    def _asked_limit(self) -> int | None:
+        topic = self._stream.topic
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        servers = list(self._stream.brokers)
+        try:
+            with closing(KafkaAdminClient(bootstrap_servers=servers, **self._stream.client)) as admin:
+                found = admin.describe_configs(asked, config_filter="all")
+            return int(found["topic"][topic][LIMIT]["value"])
+        except (KafkaError, OSError, LookupError, ValueError):
+            return None  # it is for the message only
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__} {error}".strip()
