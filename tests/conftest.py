@@ -166,7 +166,7 @@ def apache_kafka(apache_jars: Path, tmp_path_factory: pytest.TempPathFactory, ma
     """The session's Apache Kafka. Tests that use it carry the mark `kafka` and topics of their own."""
     server = start_apache(tmp_path_factory.mktemp("kafka"), mark, apache_jars)
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def connect_worker(
     except kafka_programs.NotHere as missing:
         skip_unless_required(str(missing), "FIELDPIPE_REQUIRE_KAFKA")
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture(params=["tansu", pytest.param("apache_kafka", marks=pytest.mark.kafka)])

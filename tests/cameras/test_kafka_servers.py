@@ -50,6 +50,7 @@ def test_a_topic_has_the_partitions_asked_for_until_it_is_deleted(any_kafka: Kaf
 
 
 @pytest.mark.kafka
+@pytest.mark.fault
 def test_apache_kafka_keeps_what_it_had_when_it_was_killed(
     apache_kafka_factory: Callable[[Path], Kafka], tmp_path: Path
 ) -> None:

@@ -86,6 +86,8 @@ class WorkerServer:
             "config.providers": "env,file",
             "config.providers.env.class": f"{PROVIDERS}.EnvVarConfigProvider",
             "config.providers.file.class": f"{PROVIDERS}.FileConfigProvider",
+            "session.timeout.ms": 6000,  # the least that brokers take: one that was killed is forgotten then
+            "heartbeat.interval.ms": 2000,
             "scheduled.rebalance.max.delay.ms": 0,
             "offset.flush.interval.ms": 1000,
         }

@@ -1,4 +1,4 @@
-"""What must be so before a sink is registered: the worker and its plug-ins, the bucket, the topics and their messages."""
+"""What must be so before a sink is registered: the worker, its plug-ins, the bucket, the topics and their messages."""
 
 from __future__ import annotations
 
