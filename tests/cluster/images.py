@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fieldpipe.deploy.images import project_version
+from tests import kafka_programs
 from tests.cluster.programs import NotHere, cache, digest
 from tests.stacks import PROJECT
 
@@ -18,6 +19,7 @@ STAND_INS = {
     "postgres": "docker.io/library/postgres:17.6",
     "redis": "docker.io/library/redis:7.2.11",
     "minio": "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
+    "kafka": f"docker.io/apache/kafka:{kafka_programs.KAFKA}",
 }
 RECIPES = Path(__file__).resolve().parent / "stand_ins"
 
@@ -42,7 +44,8 @@ def _built(image: str) -> str:
 
 def _stand_in(name: str) -> str:
     """Build the image that stands in for another's; quick when it was built before."""
-    own = f"localhost/stand-in-{name}:{digest(RECIPES)[:12]}"
+    version = STAND_INS[name].rpartition(":")[2]
+    own = f"localhost/stand-in-{name}:{version}-{digest(RECIPES)[:12]}"
     if _id_of(own):
         return own
     context = cache() / "stand-ins"
@@ -51,6 +54,10 @@ def _stand_in(name: str) -> str:
     if minio is None:
         raise NotHere("there is no `minio` on PATH to make an image of (.ci/run builds one)")
     shutil.copy(minio, context)
+    try:
+        shutil.copytree(kafka_programs.jars(), context / "kafka", dirs_exist_ok=True)
+    except kafka_programs.NotHere as missing:
+        raise NotHere(str(missing)) from missing
     base = os.environ.get("FIELDPIPE_BASE_IMAGE")
     _buildah([
         "bud", "--isolation", "chroot", *(["--build-arg", f"BASE_IMAGE={base}"] if base else []),

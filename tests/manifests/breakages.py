@@ -281,6 +281,22 @@ BROKEN = [
 
 WITH_CAMERAS = [
     (
+        references.urls_lead_to_services,
+        ("Service/kafka", "spec.ports.0.port", 9093),
+        "Deployment camera, container camera: SS_BROKERS leads to kafka:9092, which is no Service here",
+    ),
+    (
+        network.urls_are_admitted,
+        ("Deployment/camera", "spec.template.metadata.labels.fieldpipe/uses-kafka", GONE),
+        "Deployment camera: SS_BROKERS leads to kafka:9092, but no NetworkPolicy lets Deployment camera out to "
+        "StatefulSet kafka",
+    ),
+    (
+        settings.variables_are_known,
+        ("Deployment/camera", f"{CONTAINER}.env.0.name", "BROKERS"),
+        "Deployment camera, container camera: nobody reads BROKERS",
+    ),
+    (
         cameras.cameras_are_whole,
         ("ConfigMap/pipeline-config", "data.CAMERA_TOPICS", GONE),
         "ConfigMap pipeline-config: CAMERA_TOPICS is not set, and cameras are on: the overlay's config.env",
