@@ -1,4 +1,7 @@
-"""The main job in one command: a recording into the bucket, its tables out of it, through the whole embedded stack."""
+"""The main job in one command, through the whole embedded stack: a recording in, its tables out.
+
+With --camera the second job: frames into Kafka, images and the hour's table out.
+"""
 
 import argparse
 import contextlib
@@ -6,12 +9,13 @@ import json
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from fieldpipe import errors
 from fieldpipe.errors import FieldpipeError
-from fieldpipe.local import demo, demo_report, display, stack
+from fieldpipe.local import camera_demo, camera_report, cameras, demo, demo_report, display, stack
 from fieldpipe.local.home import Home
 from fieldpipe.local.trail import Trail
 
@@ -23,6 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.demo", description=__doc__)
     parser.add_argument("--recording", type=Path, help="your own .mcap (a generated one)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the result there too, for programs")
+    parser.add_argument("--camera", action="store_true", help="a simulated camera's frames instead of a recording")
     arguments = parser.parse_args()
     if arguments.recording is not None and not arguments.recording.is_file():
         raise errors.PermanentError(f"there is no file {arguments.recording}")
@@ -30,8 +35,11 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # as Ctrl-C: what was started is stopped
     try:
-        with _running_stack(home) as found:
-            _demo(home, found, arguments.recording, arguments.json)
+        with _running_stack(home, {cameras.CAMERAS: "1"} if arguments.camera else {}) as found:
+            if arguments.camera:
+                _film(home, found, arguments.json)
+            else:
+                _demo(home, found, arguments.recording, arguments.json)
     except FieldpipeError:
         print(f"\nthe demo failed; logs are in {display.near(home.logs)}")
         raise
@@ -39,13 +47,13 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def _running_stack(home: Home) -> Iterator[stack.StackStatus]:
+def _running_stack(home: Home, settings: Mapping[str, str]) -> Iterator[stack.StackStatus]:
     if (found := stack.running(home)) is not None:
         print("using the stack that runs already")
         yield found
         return
     print("starting the embedded stack ...", flush=True)
-    found = stack.start(home, display.Progress().show)
+    found = stack.start(home, display.Progress().show, settings)
     try:
         yield found
     finally:
@@ -54,21 +62,35 @@ def _running_stack(home: Home) -> Iterator[stack.StackStatus]:
 
 
 def _demo(home: Home, found: stack.StackStatus, recording: Path | None, output: Path | None) -> None:
-    print()
-    begin = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"  {time.monotonic() - begin:5.1f} s  {text}", flush=True)
-
-    trail = Trail(stack.environment(home), home.project, stack.pods_port(found))
+    say, trail = _clock(), Trail(stack.environment(home), home.project, stack.pods_port(found))
     with tempfile.TemporaryDirectory() as folder:
         if recording is None:
             say("making a recording")
             recording = demo.make_recording(home.project, Path(folder))
         result = demo.convert(trail, recording, say)
-    print(f"\n{demo_report.report(result, trail)}")
+    _show(demo_report.report(result, trail), demo_report.as_json(result), output)
+
+
+def _film(home: Home, found: stack.StackStatus, output: Path | None) -> None:
+    variables = stack.environment(home)
+    camera_demo.require_cameras(variables)
+    trail = Trail(variables, home.project, stack.pods_port(found))
+    result = camera_demo.film(trail, cameras.spool(home), _clock())
+    copies = camera_report.keep(result, trail, home.root / "demo")
+    _show(camera_report.report(result, trail, copies), camera_report.as_json(result), output)
+
+
+def _clock() -> demo.Say:
+    """Says things with the seconds since now."""
+    print()
+    begin = time.monotonic()
+    return lambda text: print(f"  {time.monotonic() - begin:5.1f} s  {text}", flush=True)
+
+
+def _show(report: str, facts: dict[str, Any], output: Path | None) -> None:
+    print(f"\n{report}")
     if output is not None:
-        output.write_text(json.dumps(demo_report.as_json(result), indent=1) + "\n")
+        output.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

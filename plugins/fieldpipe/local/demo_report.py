@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -44,15 +45,19 @@ def previews(result: Converted, trail: Trail) -> list[str]:
 
 
 def hop_table(hops: Hops) -> str:
-    """Each place with its time of day, and the seconds since the place before and since the put."""
-    rows = [("hop", "at (UTC)", "took", "since put")]
-    before = hops.put
-    for name, at in _moments(hops):
-        label = name.replace("_", " ")
+    """The way of an object from its put."""
+    return way([(name.replace("_", " "), at) for name, at in _moments(hops)], "since put")
+
+
+def way(moments: Sequence[tuple[str, datetime | None]], since: str) -> str:
+    """Each place with its time of day, and the seconds since the place before and since the first."""
+    rows = [("hop", "at (UTC)", "took", since)]
+    begin = before = next(at for _, at in moments if at is not None)
+    for name, at in moments:
         if at is None:
-            rows.append((label, "not seen", "", ""))
+            rows.append((name, "not seen", "", ""))
             continue
-        rows.append((label, f"{at:%H:%M:%S.%f}"[:-3], _seconds(before, at), _seconds(hops.put, at)))
+        rows.append((name, f"{at:%H:%M:%S.%f}"[:-3], _seconds(before, at), _seconds(begin, at)))
         before = at
     return columns(rows)
 

@@ -13,9 +13,9 @@ def get(port: int, path: str, *, token: str | None = None, seconds: float = SECO
     return _ask(port, "GET", path, None, token, seconds)
 
 
-def post(port: int, path: str, value: object, *, seconds: float = SECONDS) -> Any | None:
+def post(port: int, path: str, value: object, *, token: str | None = None, seconds: float = SECONDS) -> Any | None:
     """The JSON that `POST path` answers with 200 or 201; None for any other answer, or none."""
-    return _ask(port, "POST", path, json.dumps(value), None, seconds)
+    return _ask(port, "POST", path, json.dumps(value), token, seconds)
 
 
 def _ask(port: int, method: str, path: str, body: str | None, token: str | None, seconds: float) -> Any | None:

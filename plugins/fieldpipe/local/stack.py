@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -93,8 +93,8 @@ def supervise(home: Home, show: Show) -> None:
         status_file(home).unlink()
 
 
-def start(home: Home, show: Show) -> StackStatus:
-    """Start the stack in the background; returns when everything serves.
+def start(home: Home, show: Show, settings: Mapping[str, str] | None = None) -> StackStatus:
+    """Start the stack in the background; returns when everything serves. `settings` go before the environment.
 
     Raises AlreadyRunning, StackFailed, or PermanentError when a setting is wrong. When it is interrupted it stops what
     it has started.
@@ -107,7 +107,7 @@ def start(home: Home, show: Show) -> StackStatus:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "scripts.stack", "up", "--foreground"],
             cwd=home.project,
-            env=os.environ | {"FIELDPIPE_HOME": str(home.root)},
+            env={**os.environ, **(settings or {}), "FIELDPIPE_HOME": str(home.root)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

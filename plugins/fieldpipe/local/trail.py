@@ -56,11 +56,15 @@ class Trail:
 
     def run(self, run_id: str) -> dict[str, Any] | None:
         """The run as Airflow's API shows it."""
-        account = {"username": self._variables["AIRFLOW_USER"], "password": self._variables["AIRFLOW_PASSWORD"]}
-        token = (probe.post(self._airflow_port, "/auth/token", account) or {}).get("access_token")
         path = f"/api/v2/dags/~/dagRuns?run_id_pattern={quote(run_id)}"
-        found = (probe.get(self._airflow_port, path, token=token) or {}).get("dag_runs") or []
+        found = (probe.get(self._airflow_port, path, token=self._token()) or {}).get("dag_runs") or []
         return next((run for run in found if run["dag_run_id"] == run_id), None)
+
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> bool:
+        """Have Airflow start a run; False when it does not (yet) know the DAG, or does not answer."""
+        value = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        path = f"/api/v2/dags/{dag_id}/dagRuns"
+        return probe.post(self._airflow_port, path, value, token=self._token()) is not None
 
     def pod(self, run_id: str) -> dict[str, Any] | None:
         """The last pod of a run, as the Pods API remembers it."""
@@ -73,6 +77,10 @@ class Trail:
         content, _ = self.store.get(bucket, key, limit=_MANIFEST_LIMIT)
         value: dict[str, Any] = json.loads(content)
         return value
+
+    def _token(self) -> str | None:
+        account = {"username": self._variables["AIRFLOW_USER"], "password": self._variables["AIRFLOW_PASSWORD"]}
+        return (probe.post(self._airflow_port, "/auth/token", account) or {}).get("access_token")
 
     def _script(self, *arguments: str) -> Any:
         done = subprocess.run(
