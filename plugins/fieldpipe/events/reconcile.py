@@ -1,4 +1,4 @@
-"""event-sync: lists the buckets of the routes, compares with the ledger and announces what the ledger has not seen.
+"""event-sync: lists what the routes want of their buckets, compares with the ledger and announces what the ledger has not seen.
 
 Notifications can be lost, and some stores send none; only a listing promises that nothing is forgotten. Memory does
 not grow with the bucket: objects come page by page and leave in batches.
@@ -7,7 +7,7 @@ not grow with the bucket: objects come page by page and leave in batches.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from threading import Event
 from typing import TypeVar
 
@@ -83,13 +83,14 @@ class Reconciler:
 
     def _routed(self, bucket: str) -> Iterator[ObjectInfo]:
         try:
-            for info in self._store.list(bucket):
+            for info in chain.from_iterable(self._store.list(bucket, each) for each in self._routes.prefixes(bucket)):
                 if not storable(info.key):
                     log.warning("key_not_storable", bucket=bucket, key=ascii(info.key))
                 elif self._routes.match(bucket, info.key):
                     yield info
         except ObjectNotFound:
-            log.warning("bucket_missing", bucket=bucket)
+            if bucket in self._routes.required_buckets:
+                log.warning("bucket_missing", bucket=bucket)
 
     def _columns(self, page: list[ObjectInfo]) -> dict[str, list[str]]:
         routes = [self._routes.match(info.bucket, info.key) for info in page]

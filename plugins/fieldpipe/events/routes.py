@@ -1,13 +1,15 @@
 """Routes: which objects start which DAG. Read once from a TOML file (`routes.toml` beside this one by default)."""
 
+import os
 import re
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fieldpipe.errors import ConfigurationError
 from fieldpipe.handover import REPORTS
@@ -20,11 +22,19 @@ class Route(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")  # part of run ids
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    bucket_variable: str | None = None
+    optional: bool = False
     patterns: tuple[str, ...] = Field(min_length=1)
     dag_id: str = Field(pattern=r"^[A-Za-z0-9_.~-]{1,250}$")
     batch_limit: int = Field(default=100, ge=1, le=1000)
     batch_bytes: int = Field(default=1024**3, ge=1)
     max_runs: int = Field(default=4, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _environment_names_the_bucket(cls, fields: Any) -> Any:
+        named = os.environ.get(str(fields.get("bucket_variable"))) if isinstance(fields, dict) else None
+        return {**fields, "bucket": named} if named else fields
 
     @field_validator("patterns")
     @classmethod
@@ -35,6 +45,11 @@ class Route(BaseModel):
 
     def matches(self, bucket: str, key: str) -> bool:
         return bucket == self.bucket and self._expression.fullmatch(key) is not None
+
+    @cached_property
+    def prefixes(self) -> tuple[str, ...]:
+        """What the keys of each pattern begin with, whatever they are."""
+        return tuple(_literal_start(pattern) for pattern in self.patterns)
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:
@@ -49,12 +64,22 @@ class Routes:
         self._output_bucket = output_bucket
         self.by_name = {route.name: route for route in routes}
         self.buckets = tuple(sorted({route.bucket for route in routes}))
+        self.required_buckets = tuple(sorted({route.bucket for route in routes if not route.optional}))
 
     def match(self, bucket: str, key: str) -> Route | None:
         """The first route that wants this object."""
         if self.is_output(bucket, key):
             return None
         return next((route for route in self._routes if route.matches(bucket, key)), None)
+
+    def max_runs(self, name: str) -> int:
+        """How many runs of a route may be in flight; of one that is not in the file, one."""
+        return self.by_name[name].max_runs if name in self.by_name else 1
+
+    def prefixes(self, bucket: str) -> tuple[str, ...]:
+        """Where the wanted objects of a bucket lie: no key begins with two of these."""
+        prefixes = {prefix for route in self._routes if route.bucket == bucket for prefix in route.prefixes}
+        return tuple(sorted(p for p in prefixes if not any(p != other and p.startswith(other) for other in prefixes)))
 
     def is_output(self, bucket: str, key: str) -> bool:
         """Whether Fieldpipe itself writes there. Such objects never trigger, whatever the routes say."""
@@ -95,10 +120,20 @@ def _contradictions(routes: Sequence[Route], output_bucket: str) -> list[str]:
 
 
 def _translate(pattern: str) -> str:
-    """A pattern as a regular expression; only what follows the last dot of the last part ignores case."""
+    """A pattern as a regular expression."""
+    start, suffix = _parted(pattern)
+    return f"{_glob(start)}(?i:{_glob(suffix)})"
+
+
+def _literal_start(pattern: str) -> str:
+    return re.split(r"[*?]", _parted(pattern)[0])[0]
+
+
+def _parted(pattern: str) -> tuple[str, str]:
+    """A pattern in two: only what follows the last dot of the last part ignores case."""
     folders, slash, name = pattern.rpartition("/")
     stem, dot, suffix = name.rpartition(".")
-    return _glob(folders + slash + stem) + (f"(?i:{_glob(dot + suffix)})" if dot else _glob(suffix))
+    return (folders + slash + stem, dot + suffix) if dot else (pattern, "")
 
 
 def _glob(text: str) -> str:

@@ -2,8 +2,8 @@
 
 Everything is compared first and changed only where it differs, so this may run as often as one likes.
 
-There is no suffix in the notification rule, although MinIO offers one: its suffixes mind the case and routes do not.
-What no route wants is answered `ignored`, which costs a millisecond.
+There is no suffix in a notification rule, although MinIO offers one: its suffixes mind the case and routes do not. What
+no route wants is answered `ignored`, which costs a millisecond. A bucket that only optional routes read from is not ours.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     CREATED = "created"
     REPAIRED = "repaired"
     UNSUPPORTED = "unsupported"  # the store cannot do that; for notifications, event-sync is the source of events
-    NO_BUCKET = "no bucket"
+    NO_BUCKET = "no bucket yet"  # an optional route's; the next set-up finds it
 
 
 def set_up(store: ObjectStore, routes: Routes, buckets: BucketSettings, arn: str) -> dict[str, Outcome]:
@@ -43,11 +43,11 @@ def set_up(store: ObjectStore, routes: Routes, buckets: BucketSettings, arn: str
 
 
 def lifecycle_rules(routes: Routes, buckets: BucketSettings) -> Mapping[str, frozenset[Rule]]:
-    """What may disappear, by bucket: our buckets are those that are named here."""
+    """What may disappear, by bucket: the buckets that are named here are ours, and made where they are missing."""
     uploads = Rule(f"{OURS}uploads", "", UPLOAD_DAYS, uploads=True)
     reports = Rule(f"{OURS}reports", f"{REPORTS}/", REPORT_DAYS)
     logs_rule = Rule(f"{OURS}logs", "", LOG_DAYS)
-    rules = {bucket: {uploads} for bucket in routes.buckets} | {buckets.processed_bucket: {uploads, reports}}
+    rules = {bucket: {uploads} for bucket in routes.required_buckets} | {buckets.processed_bucket: {uploads, reports}}
     if buckets.log_bucket is not None:
         rules[buckets.log_bucket] = {uploads, logs_rule}
     return {bucket: frozenset(rules[bucket]) for bucket in sorted(rules)}
@@ -72,8 +72,11 @@ def ensure_lifecycle(store: ObjectStore, bucket: str, wanted: frozenset[Rule]) -
 
 
 def ensure_rules(store: ObjectStore, routes: Routes, arn: str) -> dict[str, Outcome]:
-    """Compare the notification rule of each bucket with ours and replace it when it differs."""
-    return {bucket: _ensure_rule(store, bucket, NotificationRule(arn)) for bucket in routes.buckets}
+    """Compare the notification rules of each bucket with ours and replace them when they differ."""
+    return {
+        bucket: _ensure_rules(store, bucket, {NotificationRule(arn, prefix=each) for each in routes.prefixes(bucket)})
+        for bucket in routes.buckets
+    }
 
 
 def _ensure_bucket(store: ObjectStore, bucket: str) -> Outcome:
@@ -83,19 +86,23 @@ def _ensure_bucket(store: ObjectStore, bucket: str) -> Outcome:
     return Outcome.CREATED
 
 
-def _ensure_rule(store: ObjectStore, bucket: str, rule: NotificationRule) -> Outcome:
+def _ensure_rules(store: ObjectStore, bucket: str, rules: set[NotificationRule]) -> Outcome:
     try:
         found = store.notification_rules(bucket)
     except ObjectNotFound:
         return Outcome.NO_BUCKET
-    if {_comparable(each) for each in found} == {_comparable(rule)}:
+    if {_comparable(each) for each in found} == {_comparable(each) for each in rules}:
         return Outcome.RIGHT
     try:
-        store.set_notification_rules(bucket, {rule})
+        store.set_notification_rules(bucket, rules)
     except NotSupported:
         return Outcome.UNSUPPORTED
-    log.warning("notification_rule_repaired", bucket=bucket, found=sorted(each.arn for each in found), now=rule.arn)
+    log.warning("notification_rule_repaired", bucket=bucket, found=_described(found), now=_described(rules))
     return Outcome.REPAIRED
+
+
+def _described(rules: set[NotificationRule]) -> list[str]:
+    return sorted(f"{rule.arn} {rule.prefix}*{rule.suffix}" for rule in rules)
 
 
 def _comparable(rule: NotificationRule) -> NotificationRule:

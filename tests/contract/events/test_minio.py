@@ -6,7 +6,7 @@ import pytest
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import VersioningConfig
 
-from fieldpipe.events.routes import load_routes
+from fieldpipe.events.routes import Route, Routes, load_routes
 from fieldpipe.events.setup import Outcome, ensure_rules
 from fieldpipe.store import NotificationRule
 from tests.contract.events.world import OUTPUT, TOKEN, WebhookProcess, run_module
@@ -51,7 +51,7 @@ def test_object_put_into_minio_becomes_a_row_with_its_version(ledger, minio, web
     assert (row["key"], row["etag"], row["size"], row["source"]) == ("lab/a b+ü.MCAP", etag, 4, "minio")
     assert row["version_id"]
     assert row["sequencer"]
-    assert ensure_rules(minio.client, routes(), ARN) == {"raw-data": Outcome.RIGHT}
+    assert ensure_rules(minio.client, routes(), ARN) == {"picamera": Outcome.NO_BUCKET, "raw-data": Outcome.RIGHT}
     assert "notifications raw-data: right" in command("scripts.setup_events").stdout.splitlines()
 
 
@@ -85,9 +85,32 @@ def test_poison_key_does_not_block_what_comes_behind(ledger, minio, webhook, com
 )
 def test_rule_that_is_not_ours_is_replaced(minio, found):
     minio.client.set_notification_rules("raw-data", found)
-    assert ensure_rules(minio.client, routes(), ARN) == {"raw-data": Outcome.REPAIRED}
-    assert ensure_rules(minio.client, routes(), ARN) == {"raw-data": Outcome.RIGHT}
+    assert ensure_rules(minio.client, routes(), ARN)["raw-data"] == Outcome.REPAIRED
+    assert ensure_rules(minio.client, routes(), ARN)["raw-data"] == Outcome.RIGHT
 
+
+def test_of_a_cameras_bucket_only_manifests_are_announced_once_it_is_there(ledger, minio, webhook, command):
+    webhook.start()
+    assert "notifications picamera: no bucket yet" in command("scripts.setup_events").stdout.splitlines()
+    minio.client.ensure_bucket("picamera")
+    assert "notifications picamera: repaired" in command("scripts.setup_events").stdout.splitlines()
+    assert minio.client.notification_rules("picamera") == {
+        NotificationRule("arn:minio:sqs:us-east-1:PRIMARY:webhook", prefix="_manifests/")
+    }
+    minio.client.put("picamera", "topics/cam/cam+0+0000000000.jpg", b"x")
+    minio.client.put("picamera", "_manifests/cam/1/0/0000000000000000/00000000000000000000.json", b"{}")
+    (row,) = eventually(ledger.rows)
+    assert (row["route"], row["source"]) == ("frames", "minio")
+
+
+def test_two_routes_of_one_bucket_have_a_rule_each(ledger, minio):
+    both = [
+        Route(name=name, bucket="raw-data", patterns=(f"{name}/*",), dag_id="d", optional=name == "b") for name in "ab"
+    ]
+    wanted = Routes(both, output_bucket=OUTPUT)
+    assert ensure_rules(minio.client, wanted, ARN) == {"raw-data": Outcome.REPAIRED}
+    assert ensure_rules(minio.client, wanted, ARN) == {"raw-data": Outcome.RIGHT}
+    assert {rule.prefix for rule in minio.client.notification_rules("raw-data")} == {"a/", "b/"}
 
 def test_removed_rule_is_put_back_and_the_gap_is_closed(ledger, minio, webhook, command):
     webhook.start()

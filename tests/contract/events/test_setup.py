@@ -59,6 +59,20 @@ def test_bucket_of_a_route_is_made_and_nothing_in_it_ever_expires(server, keeps_
     assert rules_of(server.client.lifecycle(f"in-{name}")) == keeps_uploads
 
 
+def test_bucket_of_an_optional_route_is_not_made_and_gets_no_rules_about_what_disappears(server):
+    name = plan()[2]
+    route = Route(name="r", bucket=f"cam-{name}", patterns=("_manifests/**",), dag_id="d", optional=True)
+    routes, buckets = Routes([route], output_bucket=f"out-{name}"), BucketSettings(processed_bucket=f"out-{name}")
+    assert set_up(server.client, routes, buckets, ARN)[f"notifications cam-{name}"] == Outcome.NO_BUCKET
+    assert not server.client.bucket_exists(f"cam-{name}")
+    server.client.ensure_bucket(f"cam-{name}")
+    server.client.set_lifecycle(f"cam-{name}", FOREIGN)
+    if "Minio" not in type(server.server).__name__:  # a MinIO without a webhook refuses rules that name one
+        outcomes = set_up(server.client, routes, buckets, ARN)
+        assert [each for each in outcomes if f"cam-{name}" in each] == [f"notifications cam-{name}"]
+    assert rules_of(server.client.lifecycle(f"cam-{name}")) == set()
+
+
 def test_rule_of_somebody_else_stays_beside_ours(server):
     name = plan()[2]
     server.client.ensure_bucket(f"out-{name}")

@@ -75,6 +75,45 @@ def test_every_missing_object_is_announced_once(ledger, store, reconciler, bucke
     assert (row["etag"], row["size"]) == (listed.etag, 1)
 
 
+def test_only_what_a_route_can_want_is_listed(ledger, store, reconciler, bucket):
+    store.client.put(bucket, "lab/a.mcap", b"x")
+    for name in ("_probe", "lab", "zoo"):
+        store.client.put(bucket, f"{name}/b.mcap", b"x")
+    listed = []
+    narrow = Route(name="r", bucket=bucket, patterns=("lab/**/*.mcap",), dag_id="d")
+    spy = Spy(store.client, listed)
+    Reconciler(ledger.engine, spy, Routes([narrow], output_bucket=OUTPUT), reconciler._announcer).sync()
+    assert listed == ["lab/a.mcap", "lab/b.mcap"]
+    assert [row["key"] for row in ledger.rows()] == ["lab/a.mcap", "lab/b.mcap"]
+
+
+class Spy:
+    """A store that notes what it lists."""
+
+    def __init__(self, store, listed):
+        self._store = store
+        self._listed = listed
+
+    def list(self, bucket, prefix=""):
+        for info in self._store.list(bucket, prefix):
+            self._listed.append(info.key)
+            yield info
+
+
+def test_bucket_of_an_optional_route_may_come_later(ledger, store, reconciler, capsys):
+    name = f"later-{uuid4().hex[:12]}"
+    route = Route(name="r", bucket=name, patterns=("**/*.mcap",), dag_id="d", optional=True)
+    for optional, said in ((True, False), (False, True)):
+        routes = Routes([route.model_copy(update={"optional": optional})], output_bucket=OUTPUT)
+        assert dict(Reconciler(ledger.engine, store.client, routes, reconciler._announcer).sync()) == {}
+        assert ("bucket_missing" in "".join(capsys.readouterr())) is said
+    assert not store.client.bucket_exists(name)
+    store.client.ensure_bucket(name)
+    store.client.put(name, "a.mcap", b"x")
+    routes = Routes([route], output_bucket=OUTPUT)
+    assert Reconciler(ledger.engine, store.client, routes, reconciler._announcer).sync()["listed"] == 1
+
+
 def test_object_that_an_event_told_of_is_not_announced(ledger, store, reconciler, bucket):
     etag = store.client.put(bucket, "a.mcap", b"x")
     ledger.record(event("a.mcap", etag=etag), route="r")

@@ -1,6 +1,8 @@
 """Routes: which object starts which DAG, and what a wrong routes file is told."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fieldpipe.errors import ConfigurationError
 from fieldpipe.events.routes import Route, Routes, load_routes
@@ -17,7 +19,34 @@ def test_default_file_sends_recordings_to_their_dag():
     route = loaded.match("raw-data", "2026/run.mcap")
     assert route is not None
     assert (route.name, route.dag_id, route.batch_limit, route.max_runs) == ("recordings", "recording_to_csv", 100, 4)
-    assert loaded.buckets == ("raw-data",)
+    assert (loaded.buckets, loaded.required_buckets) == (("picamera", "raw-data"), ("raw-data",))
+
+
+def test_default_file_sends_manifests_of_frames_to_their_dag_and_images_nowhere():
+    loaded = load_routes(None, output_bucket=OUTPUT)
+    route = loaded.match("picamera", "_manifests/cam/1/0/0000000000000000/00000000000000000042.json")
+    assert route is not None
+    assert (route.name, route.dag_id, route.optional) == ("frames", "frames_to_csv", True)
+    assert loaded.match("picamera", "topics/cam/year=2023/month=11/day=15/hour=07/cam+0+0000000042.jpg") is None
+    assert loaded.prefixes("picamera") == ("_manifests/",)
+
+
+def test_route_that_is_not_in_the_file_has_room_for_one_run():
+    assert (routes("*").max_runs("r"), routes("*").max_runs("frames")) == (4, 1)
+
+
+@pytest.mark.parametrize(("value", "bucket"), [("garden", "garden"), ("", "picamera"), (None, "picamera")])
+def test_bucket_of_the_cameras_is_the_one_of_the_setting(monkeypatch, value, bucket):
+    monkeypatch.delenv("CAMERA_BUCKET", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CAMERA_BUCKET", value)
+    assert load_routes(None, output_bucket=OUTPUT).by_name["frames"].bucket == bucket
+
+
+def test_bucket_of_an_optional_and_another_route_is_ours():
+    optional = Route(name="a", bucket="raw-data", patterns=("a/*",), dag_id="d", optional=True)
+    both = Routes([optional, optional.model_copy(update={"name": "b", "optional": False})], output_bucket=OUTPUT)
+    assert both.required_buckets == ("raw-data",)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +73,32 @@ def test_default_file_sends_recordings_to_their_dag():
 )
 def test_pattern(pattern, key, matches):
     assert (routes(pattern).match("raw-data", key) is not None) is matches
+
+
+@pytest.mark.parametrize(
+    ("patterns", "prefixes"),
+    [
+        (["**/*.mcap"], ("",)),
+        (["_manifests/**/*.json"], ("_manifests/",)),
+        (["lab/run-?.csv"], ("lab/run-",)),
+        (["lab/run.CSV"], ("lab/run",)),
+        (["lab/readme"], ("lab/readme",)),
+        (["b/*", "a/x/*", "a/*"], ("a/", "b/")),
+        (["a/*", "**/*.mcap"], ("",)),
+    ],
+)
+def test_only_what_a_wanted_key_can_begin_with_is_listed(patterns, prefixes):
+    assert routes(*patterns).prefixes("raw-data") == prefixes
+
+
+@given(
+    patterns=st.lists(st.text("ab*?/.", min_size=1, max_size=8), min_size=1, max_size=3),
+    key=st.text("abB/.", min_size=1, max_size=8),
+)
+def test_every_key_that_matches_lies_behind_exactly_one_prefix(patterns, key):
+    wanted = routes(*patterns)
+    behind = [prefix for prefix in wanted.prefixes("raw-data") if key.startswith(prefix)]
+    assert len(behind) == 1 if wanted.match("raw-data", key) else len(behind) <= 1
 
 
 def test_other_bucket_does_not_match():
