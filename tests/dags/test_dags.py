@@ -33,7 +33,7 @@ dag = module.dag
 task = dag.tasks[0]
 run = type("Run", (), {"conf": json.loads(sys.argv[2])})
 context = {"run_id": "fp.recordings.1", "ti": type("TI", (), {"try_number": 1}), "dag_run": run, "dag": dag,
-           "params": {"bucket": "raw-data", "key": ""} | json.loads(sys.argv[2])}
+           "params": dag.params.dump() | json.loads(sys.argv[2])}
 task.render_template_fields(context)
 from kubernetes.client import ApiClient
 print("RESULT" + json.dumps(ApiClient().sanitize_for_serialization(task.build_pod_request_obj(dry_run=True))))

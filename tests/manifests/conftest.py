@@ -1,4 +1,4 @@
-"""The overlays, rendered once per session, and the pod that the DAG's operator builds."""
+"""The overlays, rendered once per session, and the pods that the DAGs' operators build."""
 
 import copy
 import json
@@ -55,13 +55,15 @@ def objects_of(rendered: Callable[[str], Manifests]) -> Callable[[str], list[Dat
     return lambda name: copy.deepcopy([dict(each.data) for each in rendered(name).objects])
 
 
-@pytest.fixture(scope="session")
-def task_pod(rendered: Callable[[str], Manifests], tmp_path_factory: pytest.TempPathFactory) -> Data:
-    """The pod of the DAG's task, as Airflow's worker in overlays/dev would create it."""
-    settings = rendered("dev").get("ConfigMap", "pipeline-config")
+@pytest.fixture(scope="session", params=["recording_to_csv", "camera_backup", "camera_sinks"])
+def task_pod(
+    request: pytest.FixtureRequest, rendered: Callable[[str], Manifests], tmp_path_factory: pytest.TempPathFactory
+) -> Data:
+    """The pod of a DAG's task, as Airflow's worker in overlays/cameras would create it."""
+    settings = rendered("cameras").get("ConfigMap", "pipeline-config")
     assert settings is not None
-    variables = {**settings.data["data"], "FIELDPIPE_POD_NAMESPACE": OVERLAYS["dev"].namespace}
-    file, conf = str(ROOT / "dags/recording_to_csv.py"), json.dumps({"key": "run1.mcap"})
+    variables = {**settings.data["data"], "FIELDPIPE_POD_NAMESPACE": OVERLAYS["cameras"].namespace}
+    file, conf = str(ROOT / f"dags/{request.param}.py"), json.dumps({"key": "run1.mcap"})
     pod = in_airflow(tmp_path_factory.mktemp("airflow"), POD, file, conf, variables=variables)
     assert isinstance(pod, dict)
     return pod

@@ -1,4 +1,4 @@
-"""The pod that the DAG's operator builds keeps the rules, and everything that it names is in overlays/dev."""
+"""The pods that the DAGs' operators build keep the rules, and everything that they name is in overlays/cameras."""
 
 import copy
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from tests.manifests.conftest import OVERLAYS
 
 @pytest.fixture
 def with_task(rendered: Callable[[str], Manifests], task_pod: Data) -> Manifests:
-    """overlays/dev while a task runs."""
-    return Manifests([*(each.data for each in rendered("dev").objects), task_pod])
+    """overlays/cameras while a task runs."""
+    return Manifests([*(each.data for each in rendered("cameras").objects), task_pod])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -25,16 +25,16 @@ def test_kubernetes_takes_the_pod(task_pod: Data, version: str) -> None:
 
 
 def test_it_keeps_every_rule_among_the_others(with_task: Manifests) -> None:
-    assert [str(fault) for fault in OVERLAYS["dev"].faults(with_task)] == []
+    assert [str(fault) for fault in OVERLAYS["cameras"].faults(with_task)] == []
 
 
 def test_it_is_in_the_namespace_of_the_overlay_with_its_image_and_account(
     with_task: Manifests, rendered: Callable[[str], Manifests]
 ) -> None:
     pod = next(each for each in with_task.workloads if each.owner.kind == "Pod")
-    generator = next(each for each in rendered("dev").workloads if each.owner.name == "generator")
+    generator = next(each for each in rendered("cameras").workloads if each.owner.name == "generator")
 
-    assert pod.owner.metadata["namespace"] == OVERLAYS["dev"].namespace
+    assert pod.owner.metadata["namespace"] == OVERLAYS["cameras"].namespace
     assert [each.image for each in pod.containers] == [each.image for each in generator.containers]
     assert pod.spec["serviceAccountName"] == "fieldpipe-worker"
 
