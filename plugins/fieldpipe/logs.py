@@ -39,7 +39,7 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line per request
-    logging.getLogger("kafka").setLevel(logging.ERROR)  # else dozens per connection; what matters is raised
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # else dozens per connection; what matters is raised
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

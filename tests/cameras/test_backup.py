@@ -203,3 +203,15 @@ def test_a_topic_that_does_not_exist_does_not_stop_the_others(any_kafka: Kafka, 
 def test_without_brokers_the_message_names_the_variable() -> None:
     with pytest.raises(ConfigurationError, match="KAFKA_BROKERS"):
         Client(KafkaSettings())
+
+
+@pytest.mark.kafka
+def test_a_log_that_ends_before_what_is_backed_up_is_no_silence(apache_kafka: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(apache_kafka)
+    send(apache_kafka, topic, *frames(b"0"))
+    assert back_up(apache_kafka, bucket, [topic]) == 0
+    (manifest,) = bucket.manifests(topic)
+    later = Manifest(manifest.stream, 1, 99)
+    bucket.store.create(bucket.name, later.key, later.to_json())
+
+    assert back_up(apache_kafka, bucket, [topic]) == EXIT_PERMANENT

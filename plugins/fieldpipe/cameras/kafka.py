@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
+from threading import Thread
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +21,7 @@ from kafka.errors import (
     AuthorizationError,
     CorruptRecordError,
     KafkaError,
+    KafkaTimeoutError,
     OffsetOutOfRangeError,
     SaslAuthenticationFailedError,
     UnsupportedCodecError,
@@ -49,7 +53,7 @@ class KafkaUnavailable(TransientError):
 
 
 class OffsetsGone(TransientError):
-    """The offsets that are to be read next were deleted, or are not there yet."""
+    """The offsets that are to be read next are no longer there."""
 
 
 class Chunk(NamedTuple):
@@ -76,9 +80,10 @@ class Kafka(AbstractContextManager["Kafka"]):
         if not settings.brokers:
             raise ConfigurationError("KAFKA_BROKERS: there are no cameras without a broker, such as kafka:9092")
         common = _connection(settings)
-        self._admin: KafkaAdminClient = _translated("connect", lambda: KafkaAdminClient(**common))
+        broker = f"Kafka at {settings.brokers}"
+        self._admin: KafkaAdminClient = _translated(broker, lambda: _in_time(lambda: KafkaAdminClient(**common)))
         self._consumer: KafkaConsumer = _translated(
-            "connect",
+            broker,
             lambda: KafkaConsumer(
                 **common,
                 group_id=GROUP,
@@ -126,7 +131,7 @@ class Kafka(AbstractContextManager["Kafka"]):
         self._consumer.seek(place, start)
         position, end, heard = start, None, time.monotonic()
         while end is None or position < end:
-            chunk = _translated(what, lambda: self._poll(place))
+            chunk = _translated(what, partial(self._poll, place, position))
             end = self._consumer.highwater(place) if end is None else end
             if chunk.reached > position:
                 position, heard = chunk.reached, time.monotonic()
@@ -145,8 +150,17 @@ class Kafka(AbstractContextManager["Kafka"]):
         except (KafkaError, OSError) as error:
             log.warning("commit_failed", topic=topic, partition=partition, reason=str(error))
 
-    def _poll(self, place: TopicPartition) -> Chunk:
-        found = self._consumer.poll(timeout_ms=WAIT_MS, max_records=MAX_RECORDS).get(place, ())
+    def _poll(self, place: TopicPartition, position: int) -> Chunk:
+        try:
+            found = self._consumer.poll(timeout_ms=WAIT_MS, max_records=MAX_RECORDS).get(place, ())
+        except OffsetOutOfRangeError as error:
+            what = f"topic {place.topic}, partition {place.partition}"
+            if self.earliest(place.topic, place.partition) > position:
+                raise OffsetsGone(f"{what}: offset {position} was deleted; the next run records the gap") from error
+            raise PermanentError(
+                f"{what}: Kafka's log ends before offset {position}, up to which it is backed up: the broker lost "
+                "records. New ones would be taken for those; let the cameras send to a new topic"
+            ) from error
         return Chunk(
             [Record(each.offset, each.timestamp, each.value, each.key) for each in found], self._reached(place)
         )
@@ -180,11 +194,26 @@ def _connection(settings: KafkaSettings) -> dict[str, Any]:
     }
 
 
+def _in_time(call: Callable[[], R]) -> R:
+    """kafka-python 3.0.12 waits for ever where TLS is spoken to a broker without it. May go when it does not."""
+    answer: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except Exception as error:  # noqa: BLE001 -- raised where the answer is taken
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return answer.result(2 * STALL_SECONDS)
+    except TimeoutError as error:
+        raise KafkaTimeoutError("no answer; does the broker speak KAFKA_SECURITY_PROTOCOL?") from error
+
+
 def _translated(what: str, call: Callable[[], R]) -> R:
     try:
         return call()
-    except OffsetOutOfRangeError as error:
-        raise OffsetsGone(f"{what}: Kafka deleted what was to be read next; the next run records the gap") from error
     except _WRONG as error:
         raise ConfigurationError(f"{what}: Kafka does not let us: {error}") from error
     except _DAMAGED as error:
