@@ -118,6 +118,18 @@ def test_command_waits_for_a_store_that_is_still_starting(store_factory, tmp_pat
     assert server.client.bucket_exists("airflow-logs")
 
 
+def test_command_makes_a_bucket_that_is_not_ours_only_when_told(store):
+    command = [sys.executable, "-m", "scripts.setup_events"]
+    bucket = f"cameras-{plan()[2]}"
+    environment = {**store.environment, "CAMERA_BUCKET": bucket}
+
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    assert not store.client.bucket_exists(bucket)
+
+    subprocess.run([*command, "--create", bucket], cwd=ROOT, env=environment, check=True)
+    assert store.client.bucket_exists(bucket)
+
+
 def test_store_without_notifications_is_recognised(store):
     routes = Routes([Route(name="r", bucket="raw-data", patterns=("*",), dag_id="d")], output_bucket=OUTPUT)
     assert ensure_rules(store.client, routes, ARN) == {"raw-data": Outcome.UNSUPPORTED}
