@@ -43,11 +43,17 @@ class Publisher:
     def publish(self, messages: Sequence[bytes], give_up: GiveUp) -> list[FrameTooLarge | KafkaUnavailable | None]:
         """Send all of them; returns when what became of each is known. None: Kafka has it.
 
-        Raises KafkaUnavailable when none can be sent, or `give_up` says that there is no time left.
+        When `give_up` says that there is no time left, nothing is waited for. Raises KafkaUnavailable when nothing
+        can be sent.
         """
         producer = self._connected()
-        sent = [self._send(producer, message) for message in messages]
-        outcomes = [self._outcome(each, len(message), give_up) for each, message in zip(sent, messages, strict=True)]
+        sent: list[FutureRecordMetadata | FrameTooLarge | KafkaUnavailable] = []
+        for message in messages:
+            sent.append(self._send(producer, message))
+            if isinstance(sent[-1], KafkaUnavailable):  # it took seconds, and would take as many for each of the others
+                sent += [sent[-1]] * (len(messages) - len(sent))
+                break
+        outcomes = [self._outcome(each, message, give_up) for each, message in zip(sent, messages, strict=True)]
         if any(isinstance(outcome, KafkaUnavailable) for outcome in outcomes):
             self.close()
         return outcomes
@@ -77,36 +83,39 @@ class Publisher:
                 raise KafkaUnavailable(f"{','.join(stream.brokers)}: {_text(error)}") from error
         return self._producer
 
-    def _send(self, producer: KafkaProducer, message: bytes) -> FutureRecordMetadata | KafkaError:
+    def _send(self, producer: KafkaProducer, message: bytes) -> FutureRecordMetadata | FrameTooLarge | KafkaUnavailable:
+        topic = self._stream.topic
         try:
-            return producer.send(self._stream.topic, message)
-        except KafkaError as error:  # before it went anywhere
-            return error
+            return producer.send(topic, message)
+        except MessageSizeTooLargeError:
+            limit = f"SS_MAX_REQUEST_SIZE is {self._stream.max_request_size}"
+            return FrameTooLarge(f"a message of {len(message)} bytes, {limit}")
+        except KafkaTimeoutError:
+            return KafkaUnavailable(f"no broker names topic {topic}: is it there, and may we see it?")
+        except KafkaError as error:
+            return KafkaUnavailable(f"topic {topic}: {_text(error)}")
 
     def _outcome(
-        self, sent: FutureRecordMetadata | KafkaError, size: int, give_up: GiveUp
+        self, sent: FutureRecordMetadata | FrameTooLarge | KafkaUnavailable, message: bytes, give_up: GiveUp
     ) -> FrameTooLarge | KafkaUnavailable | None:
-        error = sent if isinstance(sent, KafkaError) else self._failure(sent, give_up)
+        if isinstance(sent, FrameTooLarge | KafkaUnavailable):
+            return sent
+        error = self._failure(sent, give_up)
         if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
-            return FrameTooLarge(f"a message of {size} bytes, {self._limits(from_broker=sent is not error)}")
+            return FrameTooLarge(f"a message of {len(message)} bytes, {self._limit_of_broker()}")
         return KafkaUnavailable(f"topic {self._stream.topic}: {_text(error)}") if error else None
 
     def _failure(self, sent: FutureRecordMetadata, give_up: GiveUp) -> KafkaError | None:
         while not sent.is_done:
             if give_up():
-                self.close()
-                raise KafkaUnavailable("no answer before the end")
+                return KafkaTimeoutError("no answer before the end")
             try:
                 sent.get(timeout=_LOOK_SECONDS)
-            except KafkaTimeoutError:
-                continue
-            except KafkaError as error:
-                return error
-        return sent.exception if sent.failed() else None
+            except KafkaError:
+                continue  # of the waiting, or of the sending: then it is done
+        return sent.exception
 
-    def _limits(self, *, from_broker: bool) -> str:
-        if not from_broker:
-            return f"SS_MAX_REQUEST_SIZE is {self._stream.max_request_size}"
+    def _limit_of_broker(self) -> str:
         if self._limit is None:
             self._limit = self._asked_limit()
         return f"{LIMIT} of topic {self._stream.topic} is {self._limit or 'smaller (and may not be asked for)'}"
@@ -124,4 +133,4 @@ class Publisher:
 
 
 def _text(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}".strip()
+    return str(error) or type(error).__name__
