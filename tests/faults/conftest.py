@@ -1,12 +1,14 @@
 """Fixtures of the fault tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.camera_world import CameraWorld
 from tests.faults.plane import Plane
 from tests.faults.stack_world import StackWorld
+from tests.kafka_servers import Kafka
 from tests.servers import Postgres, Store
 from tests.stacks import RunningStack
 
@@ -25,3 +27,27 @@ def stack_world(stack: RunningStack) -> Iterator[StackWorld]:
     world = StackWorld(stack)
     yield world
     world.ledger.close()
+
+
+@pytest.fixture
+def camera_worlds(tmp_path: Path, mark: str, store: Store) -> Iterator[Callable[..., CameraWorld]]:
+    """`camera_worlds(kafka)`: a topic and a bucket of the test's own; other options are those of CameraWorld."""
+    made: list[CameraWorld] = []
+
+    def make(kafka: Kafka, *, objects: Store = store, **options: object) -> CameraWorld:
+        made.append(CameraWorld(tmp_path / f"cameras-{len(made)}", mark, objects, kafka, **options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.stop()
+
+
+BOTH_REAL = pytest.param(("apache_kafka", "minio_store"), marks=[pytest.mark.kafka, pytest.mark.minio])
+
+
+@pytest.fixture(params=[("tansu", "store"), BOTH_REAL], ids=["embedded", "apache and minio"])
+def any_servers(request: pytest.FixtureRequest) -> tuple[Kafka, Store]:
+    """A broker and a store: those of the embedded stack, then those of the world."""
+    broker, objects = request.param
+    return request.getfixturevalue(broker), request.getfixturevalue(objects)

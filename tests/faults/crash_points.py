@@ -20,6 +20,11 @@ def points_of(room: str) -> list[str]:
     return [name for name in all_points() if name.startswith(f"{room}.")]
 
 
+def points_in(*files: str) -> list[str]:
+    """Those of some files, named from the project's folder."""
+    return sorted({name for file in files for name in _NAMED.findall((ROOT / file).read_text())})
+
+
 def calls_without_a_name() -> int:
     """Calls of `reach` whose name cannot be read in the code."""
     return sum(len(_CALL.findall(text)) - len(_NAMED.findall(text)) for text in _texts())

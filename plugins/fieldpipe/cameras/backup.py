@@ -131,6 +131,7 @@ class StreamBackup:
         batch = Batch(stream, start)
         for chunk in self._kafka.read(stream.topic, stream.partition, start):
             reach("cameras.read")
+            self._require_same_topic(stream)
             for record in chunk.records:
                 objects = objects_of(record, stream, self._wanted)
                 self._uploads.add(objects.contents)
@@ -162,11 +163,11 @@ class StreamBackup:
             for upload in uploads:
                 upload.result()
             reach("cameras.batch")
-            self._require_same_topic(manifest.stream)
             self._commit(manifest)
 
     def _require_same_topic(self, stream: Stream) -> None:
-        """A topic that was made again meanwhile has other records at these offsets."""
+        """A topic that was made again meanwhile has other records at these offsets: asked before any is written, since
+        their objects would have the keys of those that another run may have written."""
         if self._kafka.topic(stream.topic).id != stream.topic_id:
             raise OffsetsGone(f"topic {stream.topic} was deleted and made again; the next run begins a new epoch")
 
