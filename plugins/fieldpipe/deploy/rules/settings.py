@@ -1,7 +1,7 @@
 """Every variable is one that somebody reads, and every program of ours gets the settings that it needs."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from pydantic_settings import BaseSettings
@@ -27,7 +27,7 @@ from fieldpipe.settings import (
 
 UNHASHED, HASHED = "pipeline-config", "pipeline-settings"
 
-PROGRAMS = MappingProxyType(
+PROGRAMS: Mapping[str, tuple[type[BaseSettings], ...]] = MappingProxyType(
     {
         "scripts.backup_camera": (CameraSettings, KafkaSettings, StoreSettings),
         "scripts.close_frame_hours": (BucketSettings, CameraSettings, StoreSettings),
