@@ -1,14 +1,20 @@
 """The server definitions of the stack, each against the real program."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from sqlalchemy import create_engine, text
 
-from fieldpipe.local import process
-from tests.servers import Postgres, Store
+from fieldpipe.local import ports, process
+from fieldpipe.local.kafka import TansuServer, TopicCreation
+from tests.servers import Postgres, Running, Store
+from tests.waiting import eventually
 
 INTEGER = 4711
 
@@ -25,6 +31,18 @@ def _listens_on(pid: int) -> set[str]:
     server = psutil.Process(pid)
     sockets = [c for p in [server, *server.children()] for c in p.net_connections(kind="inet")]
     return {c.laddr.ip for c in sockets if c.status == "LISTEN"}
+
+
+@pytest.fixture
+def kafka(store: Store, tmp_path: Path, mark: str) -> Iterator[Running[TansuServer]]:
+    """The embedded stack's broker, with its records in the session's store."""
+    bucket = f"kafka-{uuid4().hex[:12]}"
+    store.client.ensure_bucket(bucket)
+    port = ports.choose(("kafka",), tmp_path / "ports.json")["kafka"]
+    server, log = TansuServer(tmp_path, port, store.settings, mark, bucket), tmp_path / "kafka.log"
+    running = Running(server, process.start(server, log), log)
+    yield running
+    running.stop()
 
 
 def test_databases_are_separate_and_empty(postgres: Postgres) -> None:
@@ -67,6 +85,31 @@ def test_objects_survive_a_killed_store(store_factory: Callable[[Path], Store], 
 
 def test_store_listens_on_loopback_only(store: Store) -> None:
     assert _listens_on(store.process.pid) == {"127.0.0.1"}
+
+
+def test_records_and_topics_survive_a_killed_kafka(kafka: Running[TansuServer]) -> None:
+    creation = TopicCreation(kafka.server, "frames")
+    assert creation.needed()
+    subprocess.run(creation.command().arguments, check=True)
+    topics, partition = kafka.server.topics(), TopicPartition("frames", 0)
+    with closing(KafkaProducer(bootstrap_servers=kafka.server.address)) as producer:
+        offsets = [producer.send("frames", b"%d" % n, partition=0).get(10).offset for n in range(3)]
+
+    kafka.kill()
+    kafka.start()
+
+    with closing(KafkaConsumer(bootstrap_servers=kafka.server.address, auto_offset_reset="earliest")) as consumer:
+        consumer.assign([partition])
+        consumer.seek(partition, 0)
+        records = eventually(lambda: consumer.poll(timeout_ms=500).get(partition))
+    assert [(record.offset, record.value) for record in records] == [(n, b"%d" % n) for n in offsets]
+    assert topics is not None
+    assert kafka.server.topics() == topics
+    assert not creation.needed()
+
+
+def test_kafka_listens_on_loopback_only(kafka: Running[TansuServer]) -> None:
+    assert _listens_on(kafka.process.pid) == {"127.0.0.1"}
 
 
 @pytest.mark.minio

@@ -19,7 +19,7 @@ from fieldpipe.local.services import PROCESSED_BUCKET
 from fieldpipe.local.trail import Trail, moment
 from fieldpipe.store import ObjectNotFound
 
-PATIENCE_SECONDS = 120.0  # for each step
+PATIENCE_SECONDS = 180.0  # for each step; on an idle machine each takes a few
 _POLL_SECONDS = 0.2
 _LEDGER_SECONDS = 1.0  # between two looks at the ledger: each starts a process
 _LIMIT = 16 * 1024 * 1024  # bytes of a manifest

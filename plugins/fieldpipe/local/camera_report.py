@@ -64,7 +64,8 @@ def _table(result: Filmed, trail: Trail) -> str:
     key = f"{result.hour}index.csv"
     content, _ = trail.store.get(PROCESSED_BUCKET, key, limit=_LIMIT)
     table = pd.read_csv(io.BytesIO(content), dtype={"gap_ns": "Int64", "missing": "Int64"}, nrows=ROWS)
-    return f"{PROCESSED_BUCKET}/{key} ({result.rows:,} rows)\n{table[[*COLUMNS]].to_string(index=False, na_rep='')}"
+    shown = table[[*COLUMNS]].astype("string").fillna("")
+    return f"{PROCESSED_BUCKET}/{key} ({result.rows:,} rows)\n{shown.to_string(index=False)}"
 
 
 def _made(result: Filmed, copies: list[Path]) -> str:
