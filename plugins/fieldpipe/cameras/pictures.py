@@ -60,9 +60,11 @@ def contact_sheet(title: str, tiles: Iterable[Tile]) -> bytes:
     copies = [(_thumbnail(payload), label) for payload, label in tiles]
     rows = -(-len(copies) // COLUMNS)
     width, height = THUMBNAIL[0] + _MARGIN, THUMBNAIL[1] + _LABEL + _MARGIN
-    sheet = Image.new("RGB", (min(len(copies), COLUMNS) * width + _MARGIN, _TITLE + rows * height + _MARGIN), _GROUND)
+    font = ImageFont.load_default(16)
+    across = max(min(len(copies), COLUMNS) * width, int(font.getlength(title)) + _MARGIN)
+    sheet = Image.new("RGB", (across + _MARGIN, _TITLE + rows * height + _MARGIN), _GROUND)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN), title, fill=_INK, font=ImageFont.load_default(16))
+    draw.text((_MARGIN, _MARGIN), title, fill=_INK, font=font)
     for number, (copy, label) in enumerate(copies):
         left, top = _MARGIN + number % COLUMNS * width, _TITLE + number // COLUMNS * height
         sheet.paste(copy, (left + (THUMBNAIL[0] - copy.width) // 2, top + (THUMBNAIL[1] - copy.height) // 2))

@@ -1,4 +1,4 @@
-"""event-sync: lists what the routes want of their buckets, compares with the ledger and announces what the ledger has not seen.
+"""event-sync: lists what the routes want, compares with the ledger and announces what the ledger has not seen.
 
 Notifications can be lost, and some stores send none; only a listing promises that nothing is forgotten. Memory does
 not grow with the bucket: objects come page by page and leave in batches.

@@ -3,7 +3,9 @@
 Everything is compared first and changed only where it differs, so this may run as often as one likes.
 
 There is no suffix in a notification rule, although MinIO offers one: its suffixes mind the case and routes do not. What
-no route wants is answered `ignored`, which costs a millisecond. A bucket that only optional routes read from is not ours.
+no route wants is answered `ignored`, which costs a millisecond.
+
+A bucket that only optional routes read from is not ours: all that it gets is a notification rule.
 """
 
 from collections.abc import Mapping
