@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
 from kafka import KafkaProducer
+from kafka.future import Future
 
 from fieldpipe.cameras.message import Message, encode
 from fieldpipe.crashpoints import VARIABLE
@@ -22,6 +23,7 @@ from tests.waiting import eventually
 ROOT = Path(__file__).parents[2]
 RUN_SECONDS = 120.0  # for what should take a few
 KEPT = {"retention.ms": "-1"}  # the records are from 2023
+TOGETHER = 64 * 1024 * 1024  # bytes on their way to Kafka
 BEGIN = 1_700_000_000_000  # record time of the first record, milliseconds since 1970
 
 
@@ -76,14 +78,19 @@ class CameraWorld:
     def send_with(self, producer: KafkaProducer, records: Iterable[Record], partition: int = 0) -> None:
         """The same, with a producer of the test's own."""
         life = self.life(partition)
-        futures = []
+        waiting: list[tuple[Sent, Future]] = []
+        size = 0
         for number, record in enumerate(records, start=len(life.records)):
             time = BEGIN + number * 1000
             future = producer.send(self.topic, record.value, record.key, partition=partition, timestamp_ms=time)
-            futures.append((record, future))
+            waiting.append((remembered(record, time), future))
+            size += len(record.value or b"")
+            if size > TOGETHER:
+                producer.flush(timeout=60)
+                size = 0
         producer.flush(timeout=60)
-        for record, future in futures:
-            life.add(sent(record, future.get(timeout=1)))
+        for sent, future in waiting:
+            life.add(replace(sent, offset=future.get(timeout=1).offset))
 
     def producer(self, **options: object) -> KafkaProducer:
         """A producer that is told when Kafka has stored something."""
@@ -151,11 +158,9 @@ def frames(count: int, size: int = 200, *, time: int = 0, version: int = 3) -> I
         yield Record(encode(message, version=3 if version == 3 else 2), message)
 
 
-def sent(record: Record, where: object) -> Sent:
-    """A record as it is to be remembered; `where` is the broker's answer."""
+def remembered(record: Record, time: int) -> Sent:
+    """A record without its bytes, and before it has an offset."""
     value = None if record.value is None else Content.of(record.value)
-    offset, record_time = where.offset, where.timestamp  # type: ignore[attr-defined]  # kafka-python has no types
     if record.message is None:
-        return Sent(offset, record_time, value)
-    message = record.message
-    return Sent(offset, record_time, value, Content.of(message.payload), message.time, message.sealed)
+        return Sent(-1, time, value)
+    return Sent(-1, time, value, Content.of(record.message.payload), record.message.time, record.message.sealed)
