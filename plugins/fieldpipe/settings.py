@@ -122,6 +122,46 @@ class CameraSettings(BaseSettings):
     password: SecretStr | None = None  # for messages that are encrypted with a password
 
 
+class EtcdSettings(BaseSettings):
+    """The etcd that devices and pods are described in. Without a host there is no sentinel."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="MY_ETCD_")
+
+    host: str = ""
+    port: int = Field(default=2379, ge=1, le=65535)
+    user: str | None = None
+    password: SecretStr | None = None
+    ca: Path | None = None  # of the server's certificate: TLS
+    cert: Path | None = None  # ours, with its key: mutual TLS
+    key: Path | None = None
+    silence_seconds: float = Field(default=15, gt=0)  # without a word from the server before we connect again
+
+
+class MysqlSettings(BaseSettings):
+    """The server that the mirror is kept on."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="MY_MYSQL_")
+
+    host: str = ""
+    port: int = Field(default=3306, ge=1, le=65535)
+    user: str = "root"
+    password: SecretStr = SecretStr("")
+
+
+class SentinelSettings(BaseSettings):
+    """How the mirror is kept and audited."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="SENTINEL_")
+
+    url: SecretStr | None = None  # of the database, as SQLAlchemy writes it; else that of MY_MYSQL_HOST
+    deletes: Literal["keep", "mark", "remove"] = "mark"
+    schedule: str = "*/15 * * * *"  # of the audit
+    drift: int = Field(default=0, ge=0)  # rows that may differ before the audit fails
+    zone: str = "Asia/Tokyo"  # that the writers' clocks show
+    heartbeat_seconds: float = Field(default=120, gt=0)  # how old a device's updateAt may be
+    history_days: int = Field(default=90, ge=1)
+
+
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?$"  # as Kubernetes writes amounts: 250m, 512Mi
 
 

@@ -1,0 +1,1 @@
+"""Sentinel: devices and pods that are described in etcd, mirrored into SQL as they change, and audited."""
