@@ -58,8 +58,16 @@ class Pipeline:
         return self.python(LISTING.format(bucket=bucket)).splitlines()
 
     def tables(self) -> set[str]:
-        """The keys of all tables."""
-        return {key for key in self.keys("processed-data") if key.endswith(".csv")}
+        """The keys of all tables of recordings."""
+        return {key for key in self.keys("processed-data") if key.endswith(".csv")} - self.frame_tables()
+
+    def frame_tables(self) -> set[str]:
+        """The keys of everything that was made of frames."""
+        return {key for key in self.keys("processed-data") if key.startswith("frames/")}
+
+    def frames(self, suffix: str) -> set[str]:
+        """What is left of the keys of a camera's objects with this ending: images, or times."""
+        return {key.removesuffix(suffix) for key in self.keys("picamera") if key.endswith(suffix)}
 
     def describe(self) -> str:
         """Pods and what went wrong, for an error message."""

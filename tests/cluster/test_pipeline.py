@@ -1,4 +1,4 @@
-"""The whole pipeline on a node: up from nothing, recordings become tables, and it goes on after changes and losses."""
+"""The whole pipeline on a node: up from nothing, recordings and frames become tables, also after changes and losses."""
 
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -14,9 +14,10 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
-OVERLAY = "dev"
+OVERLAY = "cameras"  # dev, and more
 COME_UP_SECONDS = 900  # Airflow on two busy CPUs
 CONVERTED_SECONDS = 300
+BACKED_UP_SECONDS = 600
 
 LEASE = "import os; print(os.environ.get('FIELDPIPE_DISPATCH_LEASE_SECONDS'))"
 CONNECT = """
@@ -42,8 +43,9 @@ def node(plane: ControlPlane, absent: Callable[[NotHere], NoReturn]) -> Iterator
 
 @pytest.fixture(scope="module")
 def applied(node: ControlPlane, manifests: Callable[[str], Manifests]) -> Manifests:
-    """The overlay, applied once."""
+    """The overlay, applied once; cameras are backed up every minute, as five are long to wait."""
     chosen = manifests(OVERLAY)
+    chosen.set("CAMERA_SCHEDULE", "* * * * *")
     chosen.apply(node)
     return chosen
 
@@ -68,6 +70,12 @@ def test_a_recording_becomes_tables(pipeline: Pipeline) -> None:
     await_new_tables(pipeline, "first-recording")
 
 
+def test_frames_of_the_camera_become_objects_and_rows(pipeline: Pipeline) -> None:
+    images = eventually(lambda: pipeline.frames(".jpg"), BACKED_UP_SECONDS, pipeline.describe)
+    eventually(lambda: images <= pipeline.frames("-timestamp.txt"), BACKED_UP_SECONDS, pipeline.describe)
+    eventually(pipeline.frame_tables, BACKED_UP_SECONDS, pipeline.describe)
+
+
 def test_a_tasks_log_is_in_the_store(pipeline: Pipeline) -> None:
     eventually(lambda: "recording_to_csv" in "".join(pipeline.keys("airflow-logs")), 120, pipeline.describe)
 
@@ -90,6 +98,13 @@ def test_a_pod_is_lost_and_recordings_flow_on(pipeline: Pipeline, lost: str) -> 
     await_new_tables(pipeline, f"without-{lost}")
 
 
+def test_kafka_is_lost_and_frames_flow_on(pipeline: Pipeline) -> None:
+    pipeline.kubectl("delete", "pod", "kafka-0", "--grace-period=0", "--force")
+    pipeline.await_ready(COME_UP_SECONDS)
+    before = pipeline.frames(".jpg")
+    eventually(lambda: pipeline.frames(".jpg") - before, BACKED_UP_SECONDS, pipeline.describe)
+
+
 @pytest.mark.parametrize(
     ("workload", "host", "port", "admitted"),
     [
@@ -98,6 +113,9 @@ def test_a_pod_is_lost_and_recordings_flow_on(pipeline: Pipeline, lost: str) -> 
         ("deployment/webhook-receiver", "airflow-redis", 6379, False),
         ("deployment/webhook-receiver", "minio", 9000, False),
         ("deployment/dispatcher", "airflow-redis", 6379, False),
+        ("deployment/camera", "kafka", 9092, True),
+        ("deployment/camera", "minio", 9000, False),
+        ("deployment/dispatcher", "kafka", 9092, False),
     ],
 )
 def test_network_policies_admit_whom_they_should(
