@@ -35,6 +35,9 @@ with DAG(
         "topics": Param("", type="string", title="Topics", description="Separated by commas"),
         "bucket": Param("", type="string", title="Bucket", description="Exists already"),
         "timestamps": Param(True, type="boolean", title="Times", description="Store them as objects beside the images"),
+        "tasks": Param(
+            1, type="integer", minimum=1, title="Tasks", description="Of each sink; they share the partitions"
+        ),
         "dead_letter_topic": Param(
             "", type="string", title="Dead letter topic", description="For bad messages, which else stop the sinks"
         ),
@@ -48,6 +51,7 @@ with DAG(
             "--topics={{ params.topics }}",
             "--bucket={{ params.bucket }}",
             "{{ '--timestamps' if params.timestamps else '--no-timestamps' }}",
+            "--tasks={{ params.tasks }}",
             "--dead-letter-topic={{ params.dead_letter_topic }}",
         ],
         objects=False,

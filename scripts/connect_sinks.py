@@ -79,6 +79,7 @@ def command_line() -> argparse.ArgumentParser:
     add("-X", dest="extension", help="of the images; with -T of the times (default .jpg, -timestamp.txt)")
     add("-A", dest="access_key", metavar="REFERENCE", help=f"to the access key (default {ACCESS})")
     add("-S", dest="secret_key", metavar="REFERENCE", help=f"to the secret key (default {SECRET})")
+    add("--tasks", type=int, default=1, metavar="N", help="of each sink, which share the partitions (default 1)")
     add("--plain-credentials", action="store_true", help="put the keys into the configuration, where all can read them")
     add("--dead-letter-topic", default="", metavar="TOPIC", help="where bad messages go, instead of stopping the sink")
     where = parser.add_mutually_exclusive_group()
@@ -118,6 +119,7 @@ def make_sink(given: argparse.Namespace, kind: Kind, cameras: CameraSettings, st
         region=given.region or store.region,
         zone=cameras.zone,
         extension=(given.extension or "") if is_chosen else "",
+        tasks=given.tasks,
         dead_letter_topic=given.dead_letter_topic,
     )
 

@@ -33,11 +33,11 @@ def test_a_run_without_changes_registers_both_sinks_from_the_settings(unchanged:
     given = connect_sinks.command_line().parse_args(container["args"])
     assert container["command"] == ["python", "-m", "scripts.connect_sinks"]
     assert (given.action, given.prefix, given.topics, given.bucket) == ("register", connect_sinks.PREFIX, "", "")
-    assert (given.timestamps, given.dead_letter_topic) == (True, "")
+    assert (given.timestamps, given.tasks, given.dead_letter_topic) == (True, 1, "")
 
 
 def test_what_a_person_chose_reaches_the_script(pod: Callable[..., Pod]) -> None:
-    chosen = {"action": "remove", "prefix": "-x", "topics": "a, b", "bucket": "frames", "timestamps": False}
+    chosen = {"action": "remove", "prefix": "-x", "topics": "a, b", "bucket": "frames", "timestamps": False, "tasks": 3}
 
     made = pod(**chosen, dead_letter_topic="dlq")
 

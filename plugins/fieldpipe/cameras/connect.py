@@ -49,6 +49,7 @@ class Sink:
     region: str = "us-east-1"
     zone: str = "Asia/Tokyo"
     extension: str = ""  # that of its kind
+    tasks: int = 1  # at most; more than there are partitions have nothing to do
     dead_letter_topic: str = ""  # none: one bad message stops the sink, as in the original
 
     def configuration(self) -> dict[str, str]:
@@ -58,7 +59,7 @@ class Sink:
             "value.converter": CONVERTER,
             "format.class": "io.confluent.connect.s3.format.bytearray.ByteArrayFormat",
             "storage.class": "io.confluent.connect.s3.storage.S3Storage",
-            "tasks.max": "1",
+            "tasks.max": str(self.tasks),
             "flush.size": "1",
             "format.bytearray.separator": "",
             "partitioner.class": "io.confluent.connect.storage.partitioner.TimeBasedPartitioner",

@@ -89,6 +89,7 @@ def named(arguments: tuple[str, ...]) -> dict[str, dict[str, str]]:
         ((), "sink-minio-data", DATA),
         (("-n", "mine"), "mine", DATA | {"group.id": "mine"}),
         (("-R", "ap-northeast-1"), "sink-minio-data", DATA | {"s3.region": "ap-northeast-1"}),
+        (("--tasks", "4"), "sink-minio-data", DATA | {"tasks.max": "4"}),
         (  # the sensors of Android, and perftool
             ("-X", ".json", "-n", "sink-s3-android"),
             "sink-s3-android",
