@@ -29,13 +29,20 @@ class Row(NamedTuple):
     entry: Entry
 
 
+class Corrupt(NamedTuple):
+    """An entry that says nothing, and why."""
+
+    entry: Entry
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What etcd says at one revision. `corrupt`: rows whose newest key is malformed, and why; nobody knows them."""
+    """What etcd says at one revision. `corrupt`: the value of a row's newest key is malformed, so nobody knows it."""
 
     rows: Mapping[Name, Row]
-    corrupt: Mapping[Name, BadEntry]
-    bad_keys: tuple[BadEntry, ...]
+    corrupt: Mapping[Name, Corrupt]
+    bad_keys: tuple[Corrupt, ...]
 
 
 def name_of(place: Place) -> Name:
@@ -46,20 +53,20 @@ def name_of(place: Place) -> Name:
 def rows_of(entries: Iterable[Entry]) -> Rows:
     """All rows of a listing."""
     newest: dict[Name, Entry] = {}
-    bad_keys: list[BadEntry] = []
+    bad_keys: list[Corrupt] = []
     for entry in entries:
         try:
             name = name_of(parse_key(entry.key))
         except BadEntry as error:
-            bad_keys.append(error)
+            bad_keys.append(Corrupt(entry, str(error)))
             continue
         if name not in newest or entry.mod_revision > newest[name].mod_revision:
             newest[name] = entry
     rows: dict[Name, Row] = {}
-    corrupt: dict[Name, BadEntry] = {}
+    corrupt: dict[Name, Corrupt] = {}
     for name, entry in newest.items():
         try:
             rows[name] = Row(parse(entry), entry)
         except BadEntry as error:
-            corrupt[name] = error
+            corrupt[name] = Corrupt(entry, str(error))
     return Rows(rows, corrupt, tuple(bad_keys))

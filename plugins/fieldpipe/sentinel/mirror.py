@@ -1,0 +1,268 @@
+"""The mirror: what etcd says, written into the tables; each revision whole, once, in order.
+
+Every transaction begins by locking the checkpoint. What is not behind it was written already, by this process or by
+another one: so nothing old ever wins, a commit that was in doubt is safe to repeat, and two watchers may run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from fieldpipe import logs
+from fieldpipe.crashpoints import reach
+from fieldpipe.errors import TransientError
+from fieldpipe.sentinel.keys import STOPPED, BadEntry, Changes, Entry, parse_key
+from fieldpipe.sentinel.rows import Kind, Name, Rows, name_of, rows_of
+from fieldpipe.sentinel.schema import DatabaseUnavailable
+from fieldpipe.sentinel.storing import store_rows
+from fieldpipe.sentinel.tables import TABLES, checkpoint, entries, findings, history, primary_key
+
+Deletes = Literal["keep", "mark", "remove"]
+"""What becomes of the row when its last key is gone: nothing, `deletedAt` and status 1, or it is deleted."""
+
+AT_ONCE = 500  # keys or names in one statement
+
+_STATUS: Mapping[Kind, str] = {"device": "connectionStatus", "pod": "status"}
+
+T = TypeVar("T")
+
+log = logs.get(__name__)
+
+
+class RelistNeeded(TransientError):
+    """The tables stand for another cluster, or for nothing yet: take a whole listing first."""
+
+
+class Checkpoint(NamedTuple):
+    """What the tables stand for."""
+
+    cluster_id: str
+    revision: int
+
+
+class Change(NamedTuple):
+    """What became of a row, for people. A bad key has no name."""
+
+    what: Literal["inserted", "replaced", "deleted", "bad"]
+    name: Name | None
+    reason: str = ""
+
+
+class Mirror:
+    """Writes to one database. Not for several threads at once; for several processes."""
+
+    def __init__(self, engine: Engine, deletes: Deletes = "mark") -> None:
+        self._engine = engine
+        self._deletes = deletes
+
+    def checkpoint(self) -> Checkpoint | None:
+        """None before the first listing. Raises DatabaseUnavailable."""
+        with self._transaction() as connection:
+            return _locked_checkpoint(connection)
+
+    def apply(self, cluster_id: str, updates: Sequence[Changes]) -> list[Change]:
+        """Write revisions that follow one another, in one transaction; those that were written already are skipped.
+
+        Raises RelistNeeded, DatabaseUnavailable: nothing was written, or all of it.
+        """
+        with self._transaction() as connection:
+            known = _locked_checkpoint(connection)
+            if known is None or known.cluster_id != cluster_id:
+                raise RelistNeeded("the tables stand for another cluster than the one that is watched")
+            new = [each for each in updates if each.revision > known.revision]
+            if not new:
+                return []
+            events = [event for each in new for event in each.events]
+            _remember(connection, [(event.key, event.value, event.mod_revision) for event in events])
+            last = {event.key: event for event in events}
+            puts = {key: Entry(key, e.value, e.mod_revision) for key, e in last.items() if e.value is not None}
+            changes = self._write(connection, puts, last.keys() - puts.keys())
+            _move_checkpoint(connection, Checkpoint(cluster_id, new[-1].revision))
+            reach("sentinel.written")
+        reach("sentinel.applied")
+        return changes
+
+    def progress(self, cluster_id: str, revision: int) -> None:
+        """Nothing of ours changed up to this revision. Raises RelistNeeded, DatabaseUnavailable."""
+        self.apply(cluster_id, [Changes(revision, ())])
+
+    def relist(self, before: Checkpoint | None, at: Checkpoint, listed: Iterable[Entry]) -> list[Change]:
+        """Make the tables stand for a listing: also what vanished unseen is deleted. One transaction.
+
+        `before` is the checkpoint that was known when the listing was taken. Raises RelistNeeded when it has moved: a
+        listing that is older than what another watcher wrote must not win, one of an etcd that was restored must.
+        """
+        with self._transaction() as connection:
+            if _lock(connection) != before:
+                raise RelistNeeded("another watcher was quicker")
+            there = dict(connection.execute(select(entries.c.key, entries.c.mod_revision)).tuples())
+            grew = before is not None and before.cluster_id == at.cluster_id and before.revision <= at.revision
+            unseen = set(there)
+            changes: list[Change] = []
+            for part in _parts(listed):
+                unseen -= {entry.key for entry in part}
+                same = {entry.key for entry in part if grew and there.get(entry.key) == entry.mod_revision}
+                puts = {entry.key: entry for entry in part if entry.key not in same}
+                _remember(connection, [(entry.key, entry.value, entry.mod_revision) for entry in puts.values()])
+                changes += self._write(connection, puts, ())
+            for keys in _parts(unseen):
+                _remember(connection, [(key, None, at.revision) for key in keys])
+                changes += self._write(connection, {}, keys)
+            _move_checkpoint(connection, at)
+            reach("sentinel.written")
+        reach("sentinel.relisted")
+        return changes
+
+    def repair(self, names: Collection[Name]) -> None:
+        """Write the rows of these names as the entries say, whatever somebody made of them."""
+        with self._transaction() as connection:
+            _lock(connection)
+            for part in _parts(names):
+                self._derive(connection, set(part))
+
+    def _write(self, connection: Connection, puts: Mapping[bytes, Entry], deleted: Collection[bytes]) -> list[Change]:
+        """Entries first, then the rows that they are about."""
+        keys = [*puts, *deleted]
+        named: dict[bytes, Name] = {}
+        bad: list[tuple[Entry, str]] = []
+        for key in keys:
+            try:
+                named[key] = name_of(parse_key(key))
+            except BadEntry as error:
+                bad += [(puts[key], str(error))] if key in puts else []
+        names = set(named.values())
+        before = _present(connection, names)
+        for part in _parts(keys):
+            connection.execute(delete(entries).where(entries.c.key.in_(part)))
+            connection.execute(delete(findings).where(findings.c.sha256.in_([_sha256(key) for key in part])))
+        rows = [
+            {"key": key, "kind": name.kind, "name": name.name, "mod_revision": puts[key][2], "value": puts[key][1]}
+            for key, name in named.items()
+            if key in puts
+        ]
+        if rows:
+            connection.execute(insert(entries), rows)
+        found = self._derive(connection, names)
+        bad += [(corrupt.entry, corrupt.reason) for corrupt in found.corrupt.values()]
+        _note(connection, bad)
+        return [*_shown(names, before, found), *(Change("bad", None, reason) for _, reason in bad)]
+
+    def _derive(self, connection: Connection, names: set[Name]) -> Rows:
+        """Make the rows of these names what their entries say."""
+        found = rows_of(_entries(connection, names))
+        for kind, table in TABLES.items():
+            refused = store_rows(connection, table, [row for name, row in found.rows.items() if name.kind == kind])
+            _note(connection, [(refusal.row.entry, refusal.reason) for refusal in refused])
+            gone = [name.name for name in names - found.rows.keys() - found.corrupt.keys() if name.kind == kind]
+            self._retire(connection, "device" if kind == "device" else "pod", gone)
+        return found
+
+    def _retire(self, connection: Connection, kind: Kind, names: list[str]) -> None:
+        table = TABLES[kind]
+        is_one_of = table.c[primary_key(table)].in_(names)
+        if not names or self._deletes == "keep":
+            return
+        if self._deletes == "remove":
+            connection.execute(delete(table).where(is_one_of))
+            return
+        values = {"deletedAt": _now(), _STATUS[kind]: STOPPED if kind == "pod" else int(STOPPED)}
+        connection.execute(update(table).where(is_one_of, table.c.deletedAt.is_(None)).values(values))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise DatabaseUnavailable(f"the mirror's database: {error}") from error
+
+
+def _locked_checkpoint(connection: Connection) -> Checkpoint | None:
+    """Locked until the transaction ends; SQLite locks everything at its beginning."""
+    found = connection.execute(select(checkpoint.c.cluster_id, checkpoint.c.revision).with_for_update()).first()
+    return Checkpoint(*found) if found and found[0] else None
+
+
+def _lock(connection: Connection) -> Checkpoint | None:
+    """Lock the checkpoint also where there is none yet: of two that begin at once, one waits."""
+    nothing = {"id": 1, "cluster_id": "", "revision": 0}
+    statement = insert(checkpoint).prefix_with("OR IGNORE", dialect="sqlite").prefix_with("IGNORE", dialect="mysql")
+    connection.execute(statement, nothing)
+    return _locked_checkpoint(connection)
+
+
+def _move_checkpoint(connection: Connection, to: Checkpoint) -> None:
+    connection.execute(update(checkpoint).values(to._asdict()))
+
+
+def _remember(connection: Connection, changes: Iterable[Sequence[Any]]) -> None:
+    """(key, value, revision) for the history."""
+    at = _now()
+    rows = [{"key": key, "value": value, "revision": revision, "at": at} for key, value, revision in changes]
+    if rows:
+        connection.execute(insert(history), rows)
+
+
+def _entries(connection: Connection, names: Collection[Name]) -> list[Entry]:
+    wanted = select(entries.c.key, entries.c.value, entries.c.mod_revision)
+    return [Entry(*found) for found in _by_name(connection, wanted, names)]
+
+
+def _present(connection: Connection, names: Collection[Name]) -> set[Name]:
+    """Those that have entries now."""
+    wanted = select(entries.c.kind, entries.c.name).distinct()
+    return {Name(*found) for found in _by_name(connection, wanted, names)}
+
+
+def _by_name(connection: Connection, wanted: Any, names: Collection[Name]) -> Iterator[Any]:
+    for kind in TABLES:
+        for part in _parts(name.name for name in names if name.kind == kind):
+            yield from connection.execute(wanted.where(entries.c.kind == kind, entries.c.name.in_(part)))
+
+
+def _note(connection: Connection, bad: Iterable[tuple[Entry, str]]) -> None:
+    """Keep what is malformed where people find it."""
+    rows = {
+        _sha256(entry.key): {
+            "sha256": _sha256(entry.key),
+            "key": entry.key,
+            "mod_revision": entry.mod_revision,
+            "reason": reason,
+            "at": _now(),
+        }
+        for entry, reason in bad
+    }
+    if rows:
+        connection.execute(delete(findings).where(findings.c.sha256.in_(rows)))
+        connection.execute(insert(findings), list(rows.values()))
+
+
+def _shown(names: set[Name], before: set[Name], found: Rows) -> Iterator[Change]:
+    for name in sorted(names - found.corrupt.keys()):
+        if name in found.rows:
+            yield Change("replaced" if name in before else "inserted", name)
+        elif name in before:
+            yield Change("deleted", name)
+
+
+def _parts(items: Iterable[T]) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while part := list(islice(remaining, AT_ONCE)):
+        yield part
+
+
+def _sha256(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()
+
+
+def _now() -> datetime:
+    """UTC, as columns without a zone hold it."""
+    return datetime.now(UTC).replace(tzinfo=None)
