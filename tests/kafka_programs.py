@@ -27,7 +27,7 @@ POM = Template("""<project xmlns="http://maven.apache.org/POM/4.0.0">
 """)
 DEPENDENCY = Template("""
     <dependency><groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version></dependency>""")
-FETCH_SECONDS = 300
+FETCH_SECONDS = 240
 
 
 class NotHere(Exception):
