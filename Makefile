@@ -17,7 +17,7 @@ COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
 # a compiler that came after the installation: install again
 AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
-.PHONY: help demo demo-camera test test-faults test-cluster bench-events bench-convert fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
+.PHONY: help demo demo-camera test test-faults test-cluster bench-events bench-convert bench-camera fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-scale: $(VENV)/.dev ## 200 recordings through one Celery worker and throug
 
 bench-convert: $(VENV)/.dev ## the converter against others' and the floor (BENCH_FULL=1: all on 1M; BENCH_LARGE=1: 10 GB too)
 	@$(BIN)/python -m tests.bench.convert $(if $(BENCH_FULL),--full) $(if $(BENCH_LARGE),--large) $(ARGS)
+
+bench-camera: $(VENV)/.dev ## the camera backup against a consumer that puts and commits each record (10 minutes)
+	@$(BIN)/python -W ignore -m tests.bench.camera $(ARGS)
 
 fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)
 	@$(BIN)/python -m tests.fuzz.fuzz $(or $(FOR),600)
