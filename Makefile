@@ -47,7 +47,7 @@ bench-convert: $(VENV)/.dev ## the converter against others' and the floor (BENC
 	@$(BIN)/python -m tests.bench.convert $(if $(BENCH_FULL),--full) $(if $(BENCH_LARGE),--large) $(ARGS)
 
 bench-camera: $(VENV)/.dev ## the camera backup against a consumer that puts and commits each record (10 minutes)
-	@$(BIN)/python -W ignore -m tests.bench.camera $(ARGS)
+	@$(BIN)/python -m tests.bench.camera $(ARGS)
 
 fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)
 	@$(BIN)/python -m tests.fuzz.fuzz $(or $(FOR),600)
