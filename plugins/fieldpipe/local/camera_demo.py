@@ -13,7 +13,7 @@ from uuid import uuid4
 from fieldpipe.errors import TransientError
 from fieldpipe.handover import LATEST
 from fieldpipe.local import cameras
-from fieldpipe.local.cameras import CAMERA_BUCKET, CAMERAS, TOPIC
+from fieldpipe.local.cameras import CAMERA_BUCKET, TOPIC
 from fieldpipe.local.demo import Rejected, Say
 from fieldpipe.local.services import PROCESSED_BUCKET
 from fieldpipe.local.trail import Trail, moment
@@ -86,7 +86,7 @@ def film(trail: Trail, spool: Path, say: Say) -> Filmed:
 def require_cameras(variables: Mapping[str, str]) -> None:
     """Raises TransientError when the stack of these variables has none."""
     if "KAFKA_BROKERS" not in variables:
-        raise TransientError(f"the stack that runs has no camera: `make down`, then this again, or {CAMERAS}=1 make up")
+        raise TransientError("the stack that runs has no camera: `make down`, then `make demo-camera` again")
 
 
 def _await_frames(spool: Path, seen: int, say: Say) -> None:
