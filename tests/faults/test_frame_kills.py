@@ -5,15 +5,20 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
 
+from fieldpipe.cameras.closing import Buckets, Closer
 from fieldpipe.cameras.hours import MARKS
 from fieldpipe.cameras.hourtable import INDEX
+from fieldpipe.cameras.index import index_batch
 from fieldpipe.crashpoints import VARIABLE
 from fieldpipe.handover import MANIFEST, RUN_VARIABLE, TRY_VARIABLE, WORK_VARIABLE, encode_work
-from tests.camera_frames import CameraBucket, empty, record
+from fieldpipe.work import Run
+from tests.camera_frames import ZONE, CameraBucket, empty, record
 from tests.faults.crash_points import points_of
 from tests.servers import Store
 
@@ -37,13 +42,16 @@ class FrameWorld:
         ]
         self.items.append(self.camera.back_up([record(9, seconds=3599), record(10, seconds=3600)]))
 
-    def index(self, crash_at: str = "") -> int:
-        return self._run("index_frames", "--batch", crash_at=crash_at)
+    def index(self) -> int:
+        return index_batch(self.items, Run(self.store.client, self.results, "fp.frames.1", 1), ZONE)
 
-    def close(self, crash_at: str = "") -> int:
-        return self._run("close_frame_hours", crash_at=crash_at)
+    def close(self) -> int:
+        with ThreadPoolExecutor(4) as reads:
+            buckets = Buckets(self.camera.name, self.results)
+            return Closer(self.store.client, buckets, ZONE, reads, datetime.now(UTC)).close_all([])
 
-    def _run(self, script: str, *arguments: str, crash_at: str) -> int:
+    def crash(self, point: str, script: str, *arguments: str) -> None:
+        """Run a script as its pod does, which kills itself at the point."""
         environment = {
             **os.environ,
             **self.store.environment,
@@ -52,10 +60,11 @@ class FrameWorld:
             RUN_VARIABLE: "fp.frames.1",
             TRY_VARIABLE: "1",
             WORK_VARIABLE: encode_work(self.items),
-            VARIABLE: crash_at,
+            VARIABLE: point,
         }
         command = [sys.executable, "-m", f"scripts.{script}", *arguments]
-        return subprocess.run(command, env=environment, timeout=SECONDS, check=False).returncode
+        ended = subprocess.run(command, env=environment, timeout=SECONDS, check=False)
+        assert ended.returncode == -signal.SIGKILL, f"it never came to {point}"
 
     def visible(self) -> dict[str, str]:
         """All results, by key, with their ETags; reports are of no consequence here."""
@@ -92,7 +101,7 @@ def test_frames_whose_indexing_was_killed_are_in_the_tables_once(
     point: str, undisturbed: Undisturbed, store: Store
 ) -> None:
     world = FrameWorld(store)
-    assert world.index(point) == -signal.SIGKILL
+    world.crash(point, "index_frames", "--batch")
 
     assert world.close() == 0  # in between, and so late that it waits for nothing
     assert world.index() == 0
@@ -108,7 +117,7 @@ def test_an_hour_whose_closing_was_killed_is_closed_by_the_next_run(
 ) -> None:
     world = FrameWorld(store)
     world.index()
-    assert world.close(point) == -signal.SIGKILL, f"it never came to {point}"
+    world.crash(point, "close_frame_hours")
 
     assert world.latest().items() <= undisturbed.latest.items()
     assert world.close() == 0
