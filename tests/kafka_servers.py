@@ -82,7 +82,7 @@ class ApacheServer:
         file.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         if not (self.folder / "data").exists():
             cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-            command = [*self._java("kafka.tools.StorageTool"), "format", "-t", cluster, "-c", str(file)]
+            command = [*self._java("kafka.tools.StorageTool"), "format", f"--cluster-id={cluster}", "-c", str(file)]
             subprocess.run(command, check=True, capture_output=True)
 
     def command(self) -> Command:

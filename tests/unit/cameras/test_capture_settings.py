@@ -149,7 +149,7 @@ def test_consistency_says_what_kafka_has_to_acknowledge(consistency: str, acks: 
 def test_connections_are_made_as_sinetstream_would(given: Mapping[str, str], client: Mapping[str, object]) -> None:
     found = settings(**given)
 
-    assert found.stream.client | dict(client) == found.stream.client
+    assert {**found.stream.client, **client} == found.stream.client
     assert "canary" not in repr(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
@@ -15,16 +16,31 @@ from fieldpipe.cameras.capture.stream import Stream
 from fieldpipe.errors import PermanentError, TransientError
 
 CONNECT_SECONDS = 5
-DELIVERY_SECONDS = 120  # within which the client itself tries again, without duplicates
+REQUEST_SECONDS = 120  # for one request and its answer: 8 MB through 1 Mbit/s take 64
+DELIVERY_SECONDS = 300  # within which the client itself tries again, without duplicates
+BATCH_BYTES = 256 * 1024  # of frames in one request, if there are several: each costs the way there and back
+UNHEARD_MS = 30_000  # what was sent and not even acknowledged by TCP: the connection is dead
 LIMIT = "max.message.bytes"  # of a topic
 
 _LOOK_SECONDS = 0.2
+_SOCKET = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS),
+]
 
 GiveUp = Callable[[], bool]
 
 
 class FrameTooLarge(PermanentError):
     """The message names both sizes."""
+
+
+class FrameRefused(FrameTooLarge):
+    """By the broker: this one, or another that went with it.
+
+    kafka-python's idempotent producer takes one refusal for the end (3.0.12): all that it has, and will be given, is
+    refused with the same words. So it is made anew, and each frame is sent alone.
+    """
 
 
 class KafkaUnavailable(TransientError):
@@ -43,19 +59,13 @@ class Publisher:
     def publish(self, messages: Sequence[bytes], give_up: GiveUp) -> list[FrameTooLarge | KafkaUnavailable | None]:
         """Send all of them; returns when what became of each is known. None: Kafka has it.
 
-        When `give_up` says that there is no time left, nothing is waited for. Raises KafkaUnavailable when nothing
-        can be sent.
+        When `give_up` says that there is no time left, nothing is waited for.
         """
-        producer = self._connected()
-        sent: list[FutureRecordMetadata | FrameTooLarge | KafkaUnavailable] = []
-        for message in messages:
-            sent.append(self._send(producer, message))
-            if isinstance(sent[-1], KafkaUnavailable):  # it took seconds, and would take as many for each of the others
-                sent += [sent[-1]] * (len(messages) - len(sent))
-                break
-        outcomes = [self._outcome(each, message, give_up) for each, message in zip(sent, messages, strict=True)]
-        if any(isinstance(outcome, KafkaUnavailable) for outcome in outcomes):
-            self.close()
+        outcomes = self._published(messages, give_up)
+        if len(messages) > 1:
+            for index, outcome in enumerate(outcomes):
+                if isinstance(outcome, FrameRefused):
+                    outcomes[index] = self._published([messages[index]], give_up)[0]
         return outcomes
 
     def close(self) -> None:
@@ -63,6 +73,22 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.close(timeout=0)
+
+    def _published(self, messages: Sequence[bytes], give_up: GiveUp) -> list[FrameTooLarge | KafkaUnavailable | None]:
+        try:
+            producer = self._connected()
+        except KafkaUnavailable as error:
+            return [error] * len(messages)
+        sent: list[FutureRecordMetadata | FrameTooLarge | KafkaUnavailable] = []
+        for message in messages:
+            sent.append(self._send(producer, message))
+            if isinstance(sent[-1], KafkaUnavailable):  # it took seconds, and would take as many for each of the others
+                sent += [sent[-1]] * (len(messages) - len(sent))
+                break
+        outcomes = [self._outcome(each, message, give_up) for each, message in zip(sent, messages, strict=True)]
+        if any(isinstance(outcome, FrameRefused | KafkaUnavailable) for outcome in outcomes):
+            self.close()
+        return outcomes
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
@@ -75,7 +101,10 @@ class Publisher:
                     max_request_size=stream.max_request_size,
                     bootstrap_timeout_ms=CONNECT_SECONDS * 1000,
                     max_block_ms=CONNECT_SECONDS * 1000,
+                    request_timeout_ms=REQUEST_SECONDS * 1000,
                     delivery_timeout_ms=DELIVERY_SECONDS * 1000,
+                    batch_size=min(BATCH_BYTES, stream.max_request_size),
+                    socket_options=_SOCKET,
                     reconnect_backoff_max_ms=CONNECT_SECONDS * 1000,
                     **stream.client,
                 )
@@ -102,7 +131,7 @@ class Publisher:
             return sent
         error = self._failure(sent, give_up)
         if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
-            return FrameTooLarge(f"a message of {len(message)} bytes, {self._limit_of_broker()}")
+            return FrameRefused(f"a message of {len(message)} bytes, {self._limit_of_broker()}")
         return KafkaUnavailable(f"topic {self._stream.topic}: {_text(error)}") if error else None
 
     def _failure(self, sent: FutureRecordMetadata, give_up: GiveUp) -> KafkaError | None:

@@ -45,10 +45,7 @@ class Sender:
     def _send(self, frames: list[Waiting]) -> None:
         read = [(frame, self._spool.read(frame)) for frame in frames]
         whole = {frame: message for frame, message in read if message is not None}
-        try:
-            outcomes = self._publisher.publish(list(whole.values()), self._ending.is_over)
-        except KafkaUnavailable as error:
-            outcomes = [error] * len(whole)
+        outcomes = self._publisher.publish(list(whole.values()), self._ending.is_over)
         for frame, outcome in zip(whole, outcomes, strict=True):
             self._settle(frame, outcome)
         problems = [outcome for outcome in outcomes if isinstance(outcome, KafkaUnavailable)]
