@@ -74,6 +74,7 @@ def test_every_run_of_the_demo_is_in_airflow_and_ended_well(camera_stack: Runnin
 
 
 @pytest.mark.fault
+@pytest.mark.timeout(600)  # four deaths, a restart of everything and a demo
 def test_nothing_is_lost_or_counted_twice_when_kafka_and_the_camera_are_killed(
     camera_stack: RunningStack, tmp_path: Path
 ) -> None:
