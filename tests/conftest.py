@@ -12,9 +12,11 @@ import pytest
 
 from fieldpipe.local import marks
 from fieldpipe.local.home import Home
-from tests import kafka_programs
+from tests import kafka_programs, mariadb_servers
 from tests.connect.worker import ConnectWorker, start_worker
+from tests.etcd_servers import RunningEtcd, Tls, debian_etcd, start_etcd
 from tests.kafka_servers import Kafka, start_apache, start_tansu
+from tests.mariadb_servers import Mariadb, start_mariadb
 from tests.servers import Postgres, Running, Store, start_minio, start_postgres, start_seaweed
 from tests.stacks import PROJECT, RunningStack
 
@@ -195,6 +197,94 @@ def any_kafka(request: pytest.FixtureRequest) -> Kafka:
     """The session's brokers, one after the other."""
     broker: Kafka = request.getfixturevalue(request.param)
     return broker
+
+
+@pytest.fixture(scope="session")
+def session_etcd(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[RunningEtcd]:
+    """The session's etcd. Tests take `etcd`."""
+    server = start_etcd(tmp_path_factory.mktemp("etcd"), mark)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def etcd(session_etcd: RunningEtcd) -> RunningEtcd:
+    """An etcd of version 3.5 without a key; its revision goes on. Not to be stopped by a test."""
+    session_etcd.clear()
+    return session_etcd
+
+
+@pytest.fixture
+def etcd_factory(mark: str) -> Iterator[Callable[..., RunningEtcd]]:
+    """`etcd_factory(tmp_path)`: an etcd of the test's own, to be stopped, started again, killed and restored."""
+
+    def start(folder: Path, tls: Tls | None = None) -> RunningEtcd:
+        return start_etcd(folder / "etcd", mark, tls=tls)
+
+    yield from stopped_afterwards(start)
+
+
+@pytest.fixture(scope="session")
+def session_etcd_34(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[RunningEtcd]:
+    """The session's etcd of version 3.4, which titaniadb is. Tests take `any_etcd`."""
+    server = start_etcd(tmp_path_factory.mktemp("etcd-34"), mark, debian_etcd())
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["session_etcd", "session_etcd_34"])
+def any_etcd(request: pytest.FixtureRequest) -> RunningEtcd:
+    """As `etcd`, of each version."""
+    if request.param == "session_etcd_34" and debian_etcd() is None:
+        pytest.skip("FIELDPIPE_ETCD_34 names no etcd of version 3.4 (Debian 12: the package etcd-server)")
+    server: RunningEtcd = request.getfixturevalue(request.param)
+    server.clear()
+    return server
+
+
+@pytest.fixture(scope="session")
+def mariadb_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Without MariaDB's programs its tests are skipped; where CI has them (FIELDPIPE_REQUIRE_MARIADB=1) they fail."""
+    try:
+        return mariadb_servers.make_template(tmp_path_factory.mktemp("mariadb-template"))
+    except mariadb_servers.NotHere as missing:
+        skip_unless_required(str(missing), "FIELDPIPE_REQUIRE_MARIADB")
+
+
+@pytest.fixture(scope="session")
+def session_mariadb(
+    mariadb_template: Path, tmp_path_factory: pytest.TempPathFactory, socket_folder: Callable[[], Path], mark: str
+) -> Iterator[Mariadb]:
+    """The session's MariaDB. Tests take `mariadb`."""
+    server = start_mariadb(tmp_path_factory.mktemp("mariadb"), socket_folder(), mark, mariadb_template)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mariadb(session_mariadb: Mariadb) -> Mariadb:
+    """A MariaDB without a database. Tests that use it carry the mark `mariadb`, and do not stop it."""
+    session_mariadb.clear()
+    return session_mariadb
+
+
+@pytest.fixture
+def mariadb_factory(
+    mariadb_template: Path, socket_folder: Callable[[], Path], mark: str
+) -> Iterator[Callable[[Path], Mariadb]]:
+    """`mariadb_factory(tmp_path)`: a MariaDB of the test's own, to be stopped, started again and killed."""
+    yield from stopped_afterwards(
+        lambda folder: start_mariadb(folder / "mariadb", socket_folder(), mark, mariadb_template)
+    )
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The SQLAlchemy URL of an empty database of each kind that the sentinel writes to, one after the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'sentinel.db'}"
+    server: Mariadb = request.getfixturevalue("mariadb")
+    return server.url
 
 
 @pytest.fixture(scope="session")
