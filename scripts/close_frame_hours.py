@@ -17,7 +17,7 @@ from fieldpipe.cameras.closing import Buckets, Closer
 from fieldpipe.cameras.frames import options
 from fieldpipe.cameras.reading import AT_ONCE
 from fieldpipe.settings import BucketSettings, CameraSettings, StoreSettings, read
-from fieldpipe.store import ObjectStore
+from fieldpipe.store import ObjectStore, StoreUnavailable
 
 
 def main() -> int:
@@ -30,8 +30,10 @@ def main() -> int:
     store_settings, buckets, cameras = read(StoreSettings, BucketSettings, CameraSettings)
     topics = [topic for topic in map(str.strip, cameras.topics.split(",")) if topic]
     where = Buckets(cameras.bucket, buckets.processed_bucket)
+    store = ObjectStore.connect(store_settings, connections=16)
+    if not store.bucket_exists(cameras.bucket):
+        raise StoreUnavailable(f"there is no bucket {cameras.bucket}; create it, or name another in CAMERA_BUCKET")
     with ThreadPoolExecutor(AT_ONCE) as reads:
-        store = ObjectStore.connect(store_settings, connections=16)
         closer = Closer(store, where, options(cameras).zone, reads, datetime.now(UTC))
         return closer.close_all(topics, running=arguments.now)
 

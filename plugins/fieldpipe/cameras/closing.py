@@ -58,7 +58,7 @@ class Closer:
         marked = self._parts.marked()
         code = 0
         for hour in sorted({*marked, *(hour for topic in topics for hour in self._looked_back(topic))}):
-            if not running and self._now < hour.end(self._zone) + SETTLED:
+            if not (running or self._is_over(hour)):
                 continue
             try:
                 self._close(hour, marked.get(hour, set()), running=running)
@@ -69,20 +69,26 @@ class Closer:
 
     def _close(self, hour: Hour, marks: Set[str], *, running: bool) -> None:
         parts = self._parts.of(hour)
+        found = {part.name for part in parts}
+        overdue = self._now >= hour.end(self._zone) + PATIENCE
         if not marks and any(not part.is_sinks for part in parts):
             return  # the backup's; it has closed, and what comes later is announced
-        overdue = self._now >= hour.end(self._zone) + PATIENCE
-        found = {part.name for part in parts}
-        announced = marks - found
-        complete = self._sink.collect(hour, self._parts.images(parts), all_of_them=overdue) and not announced
-        if not (complete or overdue or running):
-            log.info("hour_waits", topic=hour.topic, hour=str(hour), announced=len(announced))
+        if overdue and found and marks and not marks & found:
+            return  # it has closed, but for parts that are announced and cannot be made
+        complete = self._sink.collect(hour, self._parts.images(parts), all_of_them=overdue) and marks <= found
+        final = overdue or (complete and self._is_over(hour))
+        if not (final or running):
+            log.info("hour_waits", topic=hour.topic, hour=str(hour), announced=len(marks - found))
             return
         parts = self._parts.of(hour)
         if parts:
             self._tables.publish(hour, parts, self._parts)
+        if final:
             contained = {part.name for part in parts}
             self._parts.clear(hour, contained & marks | contained - found)
+
+    def _is_over(self, hour: Hour) -> bool:
+        return self._now >= hour.end(self._zone) + SETTLED
 
     def _looked_back(self, topic: str) -> set[Hour]:
         hours = LOOK_BACK // timedelta(hours=1)

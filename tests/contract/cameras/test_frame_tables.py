@@ -4,6 +4,9 @@ import csv
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +20,7 @@ from fieldpipe.cameras.hours import MARKS, Hour
 from fieldpipe.cameras.index import index_batch
 from fieldpipe.cameras.manifests import Manifest, Range
 from fieldpipe.cameras.message import Record
-from fieldpipe.errors import EXIT_PERMANENT
+from fieldpipe.errors import EXIT_PERMANENT, EXIT_TRANSIENT
 from fieldpipe.handover import Outcome, Report, WorkItem, report_key
 from fieldpipe.work import Run
 from tests.camera_frames import SEVEN, ZONE, CameraBucket, empty, picture, record
@@ -265,6 +268,47 @@ def test_a_running_hour_can_be_closed_and_is_closed_again_when_it_is_over(room: 
     room.close()
 
     assert len(room.latest()[1]) == 2
+
+
+def test_a_running_hour_that_is_closed_stays_announced(room: Room) -> None:
+    room.index(room.camera.back_up([record(0)]))
+    room.close(datetime.fromtimestamp(SEVEN / 1000 + 60, UTC), running=True)
+    before = room.manifests()
+
+    assert room.keys(MARKS) != []
+    room.close()
+
+    assert room.keys(MARKS) == []
+    assert room.manifests() == before
+
+
+def test_an_hour_waits_for_a_part_that_is_announced_for_a_day_at_most(room: Room) -> None:
+    room.index(room.camera.back_up([record(0)]))
+    room.store.put(room.results, f"{room.hour.marks}1+0+{1:020d}.csv", b"")  # whoever put it died
+
+    room.close()
+    assert room.manifests() == []
+    room.close(EIGHT + timedelta(days=1))
+    assert len(room.manifests()) == 1
+
+    room.index(room.camera.back_up([record(1)]))
+    room.close(EIGHT + timedelta(days=9))
+    assert len(room.latest()[1]) == 2
+    assert room.keys(MARKS) == []
+
+
+def test_without_its_bucket_the_command_says_so_and_may_be_tried_again(room: Room) -> None:
+    environment = {**os.environ, **room.server.environment, "CAMERA_BUCKET": "not-there", "CAMERA_TOPICS": "cam"}
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "scripts.close_frame_hours"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, "there is no bucket not-there" in ended.stderr) == (EXIT_TRANSIENT, True)
 
 
 def test_gaps_dead_records_and_repeats_are_told_in_the_manifest(room: Room) -> None:
