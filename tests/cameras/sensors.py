@@ -13,6 +13,7 @@ from fieldpipe.local.process import Child, Command, base_environment
 
 PROJECT = Path(__file__).parents[2]
 PAUSE_MS = 10_000
+RUN_SECONDS = 60.0
 
 
 class Received(NamedTuple):
@@ -55,10 +56,10 @@ class Sensor:
         finally:
             child.kill()
 
-    def run(self, *arguments: str, seconds: float = 60, **more: str) -> int | None:
+    def run(self, *arguments: str, **more: str) -> int | None:
         """A process from its beginning to its end; returns its exit code."""
         with self.running(*arguments, **more) as child:
-            return child.wait(seconds)
+            return child.wait(RUN_SECONDS)
 
     def waiting(self) -> list[Path]:
         """The frames that wait in the spool."""

@@ -54,7 +54,7 @@ def test_encrypted_pictures_are_so_on_the_disk_and_in_kafka(tansu: Kafka, sensor
     sensor.show(picture)
     crypto = {"SS_DATA_ENCRYPTION": "true", "SS_CRYPTO__MODE": "GCM", "SS_CRYPTO__PASSWORD": "canary-91"}
 
-    assert sensor.run("--frames", "1", **crypto, **crash_at("cameras.spooled")) == -signal.SIGKILL
+    assert sensor.run("--frames", "1", **crypto, **crash_at("capture.spooled")) == -signal.SIGKILL
     (waiting,) = sensor.waiting()
     assert picture not in waiting.read_bytes()
     assert sensor.run("--frames", "1", **crypto) == 0

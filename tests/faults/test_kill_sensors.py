@@ -8,10 +8,14 @@ from uuid import uuid4
 import pytest
 
 from tests.cameras.sensors import Sensor, crash_at, jpegs, payloads, received
+from tests.faults.crash_points import points_of
 from tests.kafka_servers import Kafka
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.fault
+
+POINTS = points_of("capture")
+BEFORE_THE_NAME, AFTER_THE_ANSWER = "capture.spooling", "capture.acknowledged"
 
 
 @pytest.fixture
@@ -19,22 +23,16 @@ def sensor(tansu: Kafka, tmp_path: Path, mark: str) -> Sensor:
     return Sensor(tmp_path, tansu.address, tansu.create_topic(f"camera-{uuid4().hex[:8]}"), mark)
 
 
-@pytest.mark.parametrize(
-    ("point", "taken"),
-    [
-        ("cameras.spooling:1", 0),
-        ("cameras.spooling:4", 3),
-        ("cameras.spooled:1", 1),
-        ("cameras.spooled:4", 4),
-    ],
-)
+@pytest.mark.parametrize("point", [point for point in POINTS if point != AFTER_THE_ANSWER])
+@pytest.mark.parametrize("times", [1, 4])
 def test_a_sensor_that_is_killed_while_it_takes_pictures_loses_none_that_was_whole(
-    tansu: Kafka, sensor: Sensor, point: str, taken: int
+    tansu: Kafka, sensor: Sensor, point: str, times: int
 ) -> None:
     pictures = jpegs(6)
     sensor.show(*pictures)
+    taken = times - 1 if point == BEFORE_THE_NAME else times
 
-    assert sensor.run(**crash_at(point)) == -signal.SIGKILL
+    assert sensor.run(**crash_at(f"{point}:{times}")) == -signal.SIGKILL
     assert sensor.run("--frames", "1") == 0
 
     found = payloads(received(tansu.address, sensor.topic, taken + 1))
@@ -49,7 +47,7 @@ def test_a_sensor_that_is_killed_after_an_answer_sends_the_same_bytes_again(
     pictures = jpegs(6)
     sensor.show(*pictures)
 
-    assert sensor.run(**crash_at(f"cameras.acknowledged:{times}")) == -signal.SIGKILL
+    assert sensor.run(**crash_at(f"{AFTER_THE_ANSWER}:{times}")) == -signal.SIGKILL
     taken = len(sensor.waiting()) + times - 1
     assert sensor.run("--frames", "1") == 0
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
@@ -237,7 +236,7 @@ def test_a_spool_that_cannot_be_made_is_an_error(kept: SpoolSettings) -> None:
 
 
 @pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of what was made safe from a power cut."""
     names: list[str] = []
     fsync = os.fsync

@@ -50,7 +50,7 @@ def write(path: Path, message: bytes) -> None:
     part = path.with_name(path.name + _PART)
     try:
         part.write_bytes(_head(message) + message)
-        reach("cameras.spooling")
+        reach("capture.spooling")
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from fieldpipe.cameras.capture.status import Tally
 from fieldpipe.crashpoints import reach
 
 AT_ONCE = 32  # frames on their way
-AT_ONCE_BYTES = 8 * 1024 * 1024
+AT_ONCE_BYTES = 1024 * 1024  # one frame at least; what is on its way when the process is killed comes twice
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before the next attempt, at most; in fact less, by chance
 
 _LOOK_SECONDS = 0.5
@@ -56,7 +56,7 @@ class Sender:
 
     def _settle(self, frame: Waiting, outcome: FrameTooLarge | KafkaUnavailable | None) -> None:
         if outcome is None:
-            reach("cameras.acknowledged")
+            reach("capture.acknowledged")
             self._spool.remove(frame)
             self._tally.count("sent")
         elif isinstance(outcome, FrameTooLarge):

@@ -84,7 +84,7 @@ class Spool:
                     raise TransientError(f"the spool {self._folder} cannot be written: {error}") from error
                 self._tally.count("dropped")
                 return False
-        reach("cameras.spooled")
+        reach("capture.spooled")
         with self._changed:
             self._frames[number] = need
             self._unsynced.add(number)
