@@ -1,6 +1,7 @@
 """The sensor against real brokers: frames arrive, whatever becomes of the network, of the process and of the camera."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -139,6 +140,25 @@ def test_when_it_is_stopped_it_ends_well_and_what_could_not_be_sent_waits(
     assert sensor.run("--frames", "1") == 0
 
     assert payloads(received(broker.address, "camera", count + 1)) == [*jpegs(count), *jpegs(1)]
+
+
+def test_a_broker_that_says_nothing_does_not_keep_it_from_ending(
+    tansu_factory: Callable[[Path], Kafka], tmp_path: Path, mark: str
+) -> None:
+    broker = tansu_factory(tmp_path)
+    broker.create_topic("camera")
+    sensor = Sensor(tmp_path / "sensor", broker.address, "camera", mark)
+    sensor.show(*jpegs(10))
+
+    with sensor.running() as child:
+        received(broker.address, "camera", 3)
+        os.kill(broker.process.pid, signal.SIGSTOP)
+        eventually(lambda: len(sensor.waiting()) > 10)
+        child.ask_to_stop()
+        assert child.wait(20) == 0
+
+    assert all(line.startswith("{") for line in sensor.log.splitlines())  # no traceback, of kafka-python's either
+    assert len(sensor.waiting()) > 10
 
 
 def test_settings_that_cannot_be_are_refused_without_a_traceback(sensor: Sensor) -> None:

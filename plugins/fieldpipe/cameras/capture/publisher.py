@@ -16,6 +16,7 @@ from fieldpipe.cameras.capture.stream import Stream
 from fieldpipe.errors import PermanentError, TransientError
 
 CONNECT_SECONDS = 5
+CLOSE_SECONDS = 1
 REQUEST_SECONDS = 120  # for one request and its answer: 8 MB through 1 Mbit/s take 64
 DELIVERY_SECONDS = 300  # within which the client itself tries again, without duplicates
 BATCH_BYTES = 256 * 1024  # of frames in one request, if there are several: each costs the way there and back
@@ -71,8 +72,13 @@ class Publisher:
     def close(self) -> None:
         """Drop the connection and what was not sent yet."""
         producer, self._producer = self._producer, None
-        if producer is not None:
+        if producer is None:
+            return
+        try:
             producer.close(timeout=0)
+        except KafkaTimeoutError:  # kafka-python 3.0.12 raises where it means to drop what is on its way
+            producer._sender.force_close()
+            producer.close(timeout=CLOSE_SECONDS)
 
     def _published(self, messages: Sequence[bytes], give_up: GiveUp) -> list[FrameTooLarge | KafkaUnavailable | None]:
         try:

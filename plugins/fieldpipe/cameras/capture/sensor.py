@@ -74,7 +74,7 @@ class Sensor:
     def _look_after(self, threads: list[threading.Thread]) -> None:
         """Until they have ended."""
         synced = written = said = time.monotonic()
-        problem = ""
+        problem, dropped = "", self._tally.counts()["dropped"]
         while any(thread.is_alive() for thread in threads) and not self._ending.is_over(_HANGING_SECONDS):
             for thread in threads:
                 thread.join(_LOOK_SECONDS / len(threads))
@@ -86,8 +86,10 @@ class Sensor:
                 self._tally.write(self._status())
                 written = now
             if now >= said + (_LINE_SECONDS if bool(problem) == bool(self._sender.problem) else _NEWS_SECONDS):
-                problem, said = self._sender.problem, now
-                (log.warning if problem else log.info)("camera_status", **self._tally.counts(), **self._status())
+                problem, said, counts = self._sender.problem, now, self._tally.counts()
+                line = log.warning if problem or counts["dropped"] > dropped else log.info
+                line("camera_status", **counts, **self._status())
+                dropped = counts["dropped"]
 
     def _status(self) -> dict[str, object]:
         waiting, size, oldest = self._spool.waiting()
