@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import groupby, islice
 from typing import NamedTuple
 
@@ -57,24 +56,14 @@ class SinkFrames:
 
         False: some are the backup's, and are left to it. With `all_of_them` nothing is left.
         """
-        left = 0
-
-        def ours() -> Iterator[Image]:
-            nonlocal left
-            begin = cache(lambda partition: self._backup_begins(hour.topic, partition))
-            for image in self._listed(hour):
-                if image.info.key in indexed:
-                    continue
-                if all_of_them or image.offset < begin(image.partition):
-                    yield image
-                else:
-                    left += 1
-
-        for partition, images in groupby(ours(), lambda image: image.partition):
+        unknown = [image for image in self._listed(hour) if image.info.key not in indexed]
+        begins = {partition: self._backup_begins(hour.topic, partition) for partition in {i.partition for i in unknown}}
+        ours = [image for image in unknown if all_of_them or image.offset < begins[image.partition]]
+        for partition, images in groupby(ours, lambda image: image.partition):
             while some := list(islice(images, PART_FRAMES)):
                 name = f"{SINK}+{partition}+{some[0].offset:020d}.csv"
                 self._parts.add(hour, name, part_csv(self._reads.map(self._row, some)))
-        return not left
+        return len(ours) == len(unknown)
 
     def _listed(self, hour: Hour) -> Iterator[Image]:
         """A timestamp is listed right before its image: a dash sorts before a dot."""
