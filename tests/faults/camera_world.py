@@ -22,6 +22,7 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 RUN_SECONDS = 120.0  # for what should take a few
+BUCKET = "camera-faults"  # one for all tests: SeaweedFS has room for a few dozen buckets
 KEPT = {"retention.ms": "-1"}  # the records are from 2023
 TOGETHER = 64 * 1024 * 1024  # bytes on their way to Kafka
 BEGIN = 1_700_000_000_000  # record time of the first record, milliseconds since 1970
@@ -40,7 +41,7 @@ TOMBSTONE = Record(None, key=b"a key")  # Kafka takes none without a key
 
 
 class CameraWorld:
-    """A topic and a bucket of the test's own in servers that others may use too."""
+    """A topic of the test's own in servers that others use too; its name is in the keys of all its objects."""
 
     def __init__(
         self,
@@ -58,15 +59,10 @@ class CameraWorld:
         self.partitions = partitions
         self.topic = kafka.create_topic(f"camera-{uuid4().hex[:8]}", partitions, KEPT | dict(config or {}))
         self.lives = [Life(self.topic, partition) for partition in range(partitions)]
-        self.bucket = ""
-        self.use_new_bucket()
+        self.store.ensure_bucket(BUCKET)
+        self.bucket = BUCKET
         self._environment = process.base_environment(mark) | {**store.environment, "CAMERA_TOPICS": self.topic}
         self._started: list[Child] = []
-
-    def use_new_bucket(self) -> None:
-        """From now on back up to an empty bucket."""
-        self.bucket = f"camera-{uuid4().hex[:8]}"
-        self.store.ensure_bucket(self.bucket)
 
     # Kafka
 
@@ -106,8 +102,8 @@ class CameraWorld:
         eventually(lambda: self.keys(prefix), RUN_SECONDS, self.logs)
 
     def keys(self, prefix: str = "") -> list[str]:
-        """What is in the bucket."""
-        return [info.key for info in self.store.list(self.bucket, prefix)]
+        """What is in the bucket of the topic."""
+        return [info.key for info in self.store.list(self.bucket, prefix) if f"/{self.topic}/" in info.key]
 
     def await_manifests(self, count: int) -> None:
         """Wait until a backup has committed so many batches."""

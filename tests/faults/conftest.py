@@ -31,7 +31,7 @@ def stack_world(stack: RunningStack) -> Iterator[StackWorld]:
 
 @pytest.fixture
 def camera_worlds(tmp_path: Path, mark: str, store: Store) -> Iterator[Callable[..., CameraWorld]]:
-    """`camera_worlds(kafka)`: a topic and a bucket of the test's own; other options are those of CameraWorld."""
+    """`camera_worlds(kafka)`: a topic of the test's own; other options are those of CameraWorld."""
     made: list[CameraWorld] = []
 
     def make(kafka: Kafka, *, objects: Store = store, **options: object) -> CameraWorld:

@@ -2,16 +2,24 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import TopicPartition
 
+from fieldpipe.cameras.backup import Backup
+from fieldpipe.cameras.frames import options
+from fieldpipe.cameras.kafka import Chunk
+from fieldpipe.cameras.kafka import Kafka as Connection
+from fieldpipe.cameras.manifests import MANIFESTS, Manifest
 from fieldpipe.errors import EXIT_PERMANENT, EXIT_TRANSIENT
+from fieldpipe.settings import CameraSettings, KafkaSettings
+from tests.faults.camera_check import LARGEST
 from tests.faults.camera_world import RUN_SECONDS, CameraWorld, Record, frames
 from tests.kafka_servers import Kafka, admin
 from tests.waiting import eventually
@@ -99,9 +107,9 @@ def test_what_retention_took_before_a_backup_came_is_a_gap_that_is_told_once(
     life = world.life()
     world.send(frames(100))
     delete_before(world, 10)
-    life.first = 10  # before the first backup there is nothing to lose
+    life.lost.append((0, 9))
     life.records = {offset: sent for offset, sent in life.records.items() if offset >= 10}
-    assert world.run() == 0, world.logs()
+    assert world.run() == 0, "before the first backup there is nothing to lose"
     world.check()
 
     world.send(frames(100))
@@ -114,6 +122,39 @@ def test_what_retention_took_before_a_backup_came_is_a_gap_that_is_told_once(
     world.send(frames(20))
     assert world.run() == 0, world.logs()
     world.check()
+
+
+class Slow(Connection):
+    """A connection on which much happens between what was read and what is written."""
+
+    def __init__(self, settings: KafkaSettings, happens: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._happens = happens
+
+    def read(self, *place: Any) -> Iterator[Chunk]:
+        for chunk in super().read(*place):
+            self._happens()
+            yield chunk
+
+
+def test_two_first_backups_that_saw_different_beginnings_make_one_chain(
+    camera_worlds: Worlds, apache_kafka: Kafka
+) -> None:
+    world = camera_worlds(apache_kafka)
+    world.send(frames(50))
+
+    def happens() -> None:
+        delete_before(world, 20)
+        assert world.run() == 0, world.logs()
+
+    with Slow(KafkaSettings(brokers=apache_kafka.address), happens) as connection:
+        backup = Backup(connection, world.store, world.bucket, options(CameraSettings(topics=world.topic)))
+        assert backup.run([world.topic]) == 0
+
+    manifests = [
+        Manifest.from_json(world.store.get(world.bucket, key, limit=LARGEST)[0]) for key in world.keys(MANIFESTS)
+    ]
+    assert [(each.kind, each.first, each.last) for each in manifests] == [("gap", 0, 19), ("frames", 20, 49)]
 
 
 def delete_before(world: CameraWorld, offset: int) -> None:

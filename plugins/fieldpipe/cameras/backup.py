@@ -143,16 +143,22 @@ class StreamBackup:
         self._close(batch, leave=0)
 
     def _start(self, stream: Stream) -> int:
-        """Where to read from. What the retention took before we came gets a manifest of its own."""
+        """Where to read from. What the retention took before we came gets a manifest of its own.
+
+        So does what it took before the first backup, though it was not ours to lose: every chain begins at offset 0, or
+        two first runs that saw different beginnings would both commit theirs.
+        """
         following = self._chain.next_offset(stream)
+        start = following or 0
         earliest = self._kafka.earliest(stream.topic, stream.partition)
-        if following is None:
-            return earliest
-        if following < earliest:
-            gap = Manifest(stream, following, earliest - 1, kind="gap")
-            log.error("records_lost", topic=stream.topic, partition=stream.partition, first=gap.first, last=gap.last)
-            self._commit(gap)
-        return max(following, earliest)
+        if start < earliest:
+            gap = Manifest(stream, start, earliest - 1, kind="gap")
+            if following is None:
+                self._chain.commit(gap)
+            else:
+                log.error("records_lost", topic=stream.topic, partition=stream.partition, first=start, last=gap.last)
+                self._commit(gap)
+        return max(start, earliest)
 
     def _close(self, batch: Batch, *, leave: int) -> None:
         """End a batch. All but `leave` of those that wait for their objects are committed, in order."""
