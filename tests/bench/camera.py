@@ -39,7 +39,7 @@ class Amounts:
 
     frames: int = 2000
     theirs: int = 1000
-    rounds: int = 5
+    rounds: int = 3
     backlog: int = 1000  # large frames
     objects: int = 100_000
     restarts: int = 5
