@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from kafka import KafkaAdminClient, KafkaProducer
 
 from fieldpipe.cameras.capture.picture import Picture, picture
 from fieldpipe.cameras.capture.schedule import Interval
@@ -136,6 +137,10 @@ def test_consistency_says_what_kafka_has_to_acknowledge(consistency: str, acks: 
                 "SS_SASL_MECHANISM": "SCRAM-SHA-256",
                 "SS_SASL_PLAIN_USERNAME": "roof",
                 "SS_SASL_PLAIN_PASSWORD": "canary-81",
+                "SS_SSL_PASSWORD": "canary-82",
+                "SS_SSL_CERTFILE": __file__,
+                "SS_TLS__KEYFILE": __file__,
+                "SS_TLS__CIPHERS": "HIGH",
             },
             {
                 "security_protocol": "SASL_SSL",
@@ -150,6 +155,7 @@ def test_connections_are_made_as_sinetstream_would(given: Mapping[str, str], cli
     found = settings(**given)
 
     assert {**found.stream.client, **client} == found.stream.client
+    assert found.stream.client.keys() <= KafkaProducer.DEFAULT_CONFIG.keys() & KafkaAdminClient.DEFAULT_CONFIG.keys()
     assert "canary" not in repr(found)
 
 

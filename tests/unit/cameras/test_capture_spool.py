@@ -283,6 +283,16 @@ def test_counters_go_on_after_a_restart_and_a_broken_file_is_no_obstacle(before:
     assert again.counts() == {"captured": 0, "sent": 3, "dropped": 0, "too_large": 0, "damaged": 0}
 
 
+def test_a_status_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    tally = Tally(tmp_path)
+    tally.write({"waiting": 1})
+    (tmp_path / "status.part").mkdir()  # as good as a full disk
+
+    tally.write({"waiting": 2})
+
+    assert '"waiting": 1' in (tmp_path / FILE).read_text()
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Whatever happens in whatever order, restarts included: only what is counted is lost, and the limit holds."""
 

@@ -35,11 +35,12 @@ class Tally:
             return dict(self._counts)
 
     def write(self, more: Mapping[str, object]) -> None:
-        """The counters and more into the file, if anything has changed. It is lost in a power cut at worst."""
+        """The counters and more into the file, if anything has changed; a full disk keeps the one from before."""
         status = {**self.counts(), **more}
         if status == self._written:
             return
         part = self._file.with_suffix(".part")
-        part.write_text(json.dumps(status, indent=1) + "\n")
-        part.replace(self._file)
-        self._written = status
+        with suppress(OSError):
+            part.write_text(json.dumps(status, indent=1) + "\n")
+            part.replace(self._file)
+            self._written = status
