@@ -101,11 +101,28 @@ def test_worker_runs_plans_in_compiled_code(worker: Image) -> None:
     assert worker.python(program) == compiled.CompiledExecutor.__name__
 
 
-@pytest.mark.parametrize("name", ["worker", "webhook"])
-def test_neither_worker_nor_webhook_holds_airflow(name: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    "script", ["backup_camera", "capture_camera", "close_frame_hours", "connect_sinks", "index_frames"]
+)
+def test_worker_image_starts_every_script_of_the_cameras(worker: Image, script: str) -> None:
+    helped = worker.run("python", "-m", f"scripts.{script}", "--help")
+
+    assert (helped.returncode, helped.stdout[:6]) == (0, "usage:"), helped.stderr
+
+
+def test_worker_knows_time_zones(worker: Image) -> None:
+    assert worker.python("from zoneinfo import ZoneInfo; print(ZoneInfo('Asia/Tokyo'))") == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize(
+    ("name", "modules"), [("worker", ["airflow", "kubernetes"]), ("webhook", ["airflow", "kubernetes", "pandas"])]
+)
+def test_neither_worker_nor_webhook_holds_airflow(
+    name: str, modules: list[str], request: pytest.FixtureRequest
+) -> None:
     image: Image = request.getfixturevalue(name)
 
-    assert image.python(MISSING.format(modules=["airflow", "kubernetes", "pandas"], programs="[]")) == "[] []"
+    assert image.python(MISSING.format(modules=modules, programs="[]")) == "[] []"
 
 
 # webhook
