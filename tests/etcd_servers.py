@@ -71,6 +71,7 @@ class EtcdServer:
             *("--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer),
             *("--initial-cluster", f"default={self.peer}", "--initial-cluster-token", TOKEN),
             *("--max-request-bytes", str(MAX_REQUEST), "--max-txn-ops", "20000"),
+            "--experimental-watch-progress-notify-interval=500ms",  # else 10 minutes
             *("--heartbeat-interval=20", "--election-timeout=200"),  # it elects itself sooner
             *self._tls(),
         )
@@ -117,6 +118,11 @@ class RunningEtcd(Running[EtcdServer]):
         named = self.settings.model_dump(exclude_none=True, exclude={"silence_seconds"})
         return {f"MY_ETCD_{name.upper()}": _plain(value) for name, value in named.items()}
 
+    @property
+    def cluster_id(self) -> str:
+        """As etcdctl writes it."""
+        return format(int(self._ask("kv/range", key=b"\0")["header"]["cluster_id"]), "x")
+
     def revision(self) -> int:
         """That of its last change."""
         return int(self._ask("kv/range", key=b"\0")["header"]["revision"])
@@ -140,8 +146,9 @@ class RunningEtcd(Running[EtcdServer]):
 
     def clear(self) -> int:
         """Delete every key, and forget that there were any; returns the revision."""
-        revision = int(self._ask("kv/deleterange", key=b"\0", range_end=b"\0")["header"]["revision"])
-        if revision > 1:
+        answer = self._ask("kv/deleterange", key=b"\0", range_end=b"\0")
+        revision = int(answer["header"]["revision"])
+        if "deleted" in answer:  # else it may have been compacted here already
             self.compact(revision)
         return revision
 
