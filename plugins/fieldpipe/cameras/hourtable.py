@@ -101,7 +101,11 @@ class HourTables:
             content, etag = self._store.get(self._results, hour.latest, limit=_MAX_LATEST)
         except ObjectNotFound:
             return {}, ""
-        return json.loads(content), etag
+        try:
+            value = json.loads(content)
+            return {"manifest": str(value["manifest"]), "parts": int(value["parts"])}, etag
+        except (ValueError, KeyError, TypeError):
+            return {}, etag  # not ours, or broken: it is replaced
 
     def _exists(self, key: str) -> bool:
         try:

@@ -277,6 +277,16 @@ def test_a_running_hour_can_be_closed_and_is_closed_again_when_it_is_over(room: 
     assert len(room.latest()[1]) == 2
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"parts": null, "manifest": ""}'])
+def test_a_broken_latest_is_replaced(room: Room, content: bytes) -> None:
+    room.store.put(room.results, room.hour.latest, content)
+    room.index(room.camera.back_up([record(0)]))
+
+    room.close()
+
+    assert len(room.latest()[1]) == 1
+
+
 def test_a_running_hour_that_is_closed_stays_announced(room: Room) -> None:
     room.index(room.camera.back_up([record(0)]))
     room.close(datetime.fromtimestamp(SEVEN / 1000 + 60, UTC), running=True)
