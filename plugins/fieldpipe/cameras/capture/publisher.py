@@ -55,7 +55,10 @@ class Publisher:
         self._stream = stream
         self._producer: KafkaProducer | None = None
         self._limit: int | None = None
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it has a line for every attempt; we have one a minute
+        for_people = logging.getLogger().isEnabledFor(
+            logging.DEBUG
+        )  # it has lines for every attempt, we have one a minute
+        logging.getLogger("kafka").setLevel(logging.WARNING if for_people else logging.CRITICAL)
 
     def publish(self, messages: Sequence[bytes], give_up: GiveUp) -> list[FrameTooLarge | KafkaUnavailable | None]:
         """Send all of them; returns when what became of each is known. None: Kafka has it.
@@ -115,7 +118,8 @@ class Publisher:
                     **stream.client,
                 )
             except (KafkaError, OSError) as error:
-                raise KafkaUnavailable(f"{','.join(stream.brokers)}: {_text(error)}") from error
+                hint = "LOG_LEVEL=DEBUG says more"  # of a wrong password: the error does not name it
+                raise KafkaUnavailable(f"{','.join(stream.brokers)}: {_text(error)} ({hint})") from error
         return self._producer
 
     def _send(self, producer: KafkaProducer, message: bytes) -> FutureRecordMetadata | FrameTooLarge | KafkaUnavailable:
@@ -158,12 +162,12 @@ class Publisher:
     def _asked_limit(self) -> int | None:
         topic = self._stream.topic
         asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
-        servers = list(self._stream.brokers)
+        options = {name: it for name, it in self._stream.client.items() if name in KafkaAdminClient.DEFAULT_CONFIG}
         try:
-            with closing(KafkaAdminClient(bootstrap_servers=servers, **self._stream.client)) as admin:
+            with closing(KafkaAdminClient(bootstrap_servers=list(self._stream.brokers), **options)) as admin:
                 found = admin.describe_configs(asked, config_filter="all")
             return int(found["topic"][topic][LIMIT]["value"])
-        except (KafkaError, OSError, LookupError, ValueError):
+        except (KafkaError, OSError, LookupError):
             return None  # it is for the message only
 
 
