@@ -152,7 +152,10 @@ class Etcd(AbstractContextManager["Etcd"]):
                 *(etcdrpc.RequestOp(request_put=etcdrpc.PutRequest(key=key, value=puts[key])) for key in puts),
             ],
         )
-        answer = self._call(self._keys.Txn, request)
+        try:
+            answer = self._call(self._keys.Txn, request)
+        except TooLarge as error:
+            raise PermanentError(str(error)) from error
         if not answer.succeeded:
             raise Conflict(f"etcd at {self.address}: {sorted(unchanged or {})} changed meanwhile")
         return int(answer.header.revision)
