@@ -142,6 +142,7 @@ def test_when_it_is_stopped_it_ends_well_and_what_could_not_be_sent_waits(
     assert payloads(received(broker.address, "camera", count + 1)) == [*jpegs(count), *jpegs(1)]
 
 
+@pytest.mark.fault
 def test_a_broker_that_says_nothing_does_not_keep_it_from_ending(
     tansu_factory: Callable[[Path], Kafka], tmp_path: Path, mark: str
 ) -> None:

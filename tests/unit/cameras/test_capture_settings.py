@@ -300,3 +300,15 @@ def test_the_example_and_the_manual_name_every_variable() -> None:
     manual = (ROOT / "docs/cameras.md").read_text()
     assert asked - listed == set()
     assert {name for name in asked if f"`{name}`" not in manual} == set()
+
+
+def test_the_example_for_a_camera_is_understood() -> None:
+    lines = [line for line in (ROOT / "edge/camera.env").read_text().splitlines() if "=" in line]
+    given = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    others = {name for line in lines if (name := line.lstrip("# ").split("=")[0]).isupper()}
+    variables = Variables(given)
+
+    found = understood(variables)
+
+    assert (found.warnings, found.picture.size, found.plan) == ((), (640, 480), Interval(10))
+    assert {"SS_SASL_PLAIN_USERNAME", "SS_TLS__CA_CERTS", "CAMERA_SOURCE"} < others <= variables.asked
