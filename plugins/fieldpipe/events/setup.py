@@ -5,7 +5,8 @@ Everything is compared first and changed only where it differs, so this may run 
 There is no suffix in a notification rule, although MinIO offers one: its suffixes mind the case and routes do not. What
 no route wants is answered `ignored`, which costs a millisecond.
 
-A bucket that only optional routes read from is not ours: all that it gets is a notification rule.
+A bucket that only optional routes read from is not ours: all that it gets are notification rules, beside those of
+others.
 """
 
 from collections.abc import Mapping
@@ -75,10 +76,11 @@ def ensure_lifecycle(store: ObjectStore, bucket: str, wanted: frozenset[Rule]) -
 
 def ensure_rules(store: ObjectStore, routes: Routes, arn: str) -> dict[str, Outcome]:
     """Compare the notification rules of each bucket with ours and replace them when they differ."""
-    return {
-        bucket: _ensure_rules(store, bucket, {NotificationRule(arn, prefix=each) for each in routes.prefixes(bucket)})
-        for bucket in routes.buckets
-    }
+    outcomes = {}
+    for bucket in routes.buckets:
+        wanted = {NotificationRule(arn, prefix=prefix) for prefix in routes.prefixes(bucket)}
+        outcomes[bucket] = _ensure_rules(store, bucket, wanted, is_ours=bucket in routes.required_buckets)
+    return outcomes
 
 
 def _ensure_bucket(store: ObjectStore, bucket: str) -> Outcome:
@@ -88,11 +90,14 @@ def _ensure_bucket(store: ObjectStore, bucket: str) -> Outcome:
     return Outcome.CREATED
 
 
-def _ensure_rules(store: ObjectStore, bucket: str, rules: set[NotificationRule]) -> Outcome:
+def _ensure_rules(store: ObjectStore, bucket: str, rules: set[NotificationRule], *, is_ours: bool) -> Outcome:
     try:
         found = store.notification_rules(bucket)
     except ObjectNotFound:
         return Outcome.NO_BUCKET
+    if not is_ours:
+        targets = {_comparable(rule).arn for rule in rules}
+        rules = rules | {rule for rule in found if _comparable(rule).arn not in targets}
     if {_comparable(each) for each in found} == {_comparable(each) for each in rules}:
         return Outcome.RIGHT
     try:

@@ -103,6 +103,21 @@ def test_of_a_cameras_bucket_only_manifests_are_announced_once_it_is_there(ledge
     assert (row["route"], row["source"]) == ("frames", "minio")
 
 
+def test_rules_of_others_stay_in_a_bucket_that_is_not_ours(minio_server, tmp_path):
+    target = {"ENABLE": "on", "ENDPOINT": "http://127.0.0.1:9", "QUEUE_DIR": str(tmp_path / "queue")}
+    names = [(name, value, id) for name, value in target.items() for id in ("PRIMARY", "OWNER")]
+    minio = minio_server(tmp_path, {f"MINIO_NOTIFY_WEBHOOK_{name}_{id}": value for name, value, id in names})
+    owners = NotificationRule("arn:minio:sqs:us-east-1:OWNER:webhook", suffix=".jpg")
+    minio.client.ensure_bucket("picamera")
+    for bucket in ("picamera", "raw-data"):
+        minio.client.set_notification_rules(bucket, {owners})
+    for outcome in (Outcome.REPAIRED, Outcome.RIGHT):
+        assert set(ensure_rules(minio.client, routes(), ARN).values()) == {outcome}
+    assert owners in minio.client.notification_rules("picamera")
+    assert len(minio.client.notification_rules("picamera")) == 2
+    assert owners not in minio.client.notification_rules("raw-data")
+
+
 def test_two_routes_of_one_bucket_have_a_rule_each(ledger, minio):
     both = [
         Route(name=name, bucket="raw-data", patterns=(f"{name}/*",), dag_id="d", optional=name == "b") for name in "ab"
@@ -111,6 +126,7 @@ def test_two_routes_of_one_bucket_have_a_rule_each(ledger, minio):
     assert ensure_rules(minio.client, wanted, ARN) == {"raw-data": Outcome.REPAIRED}
     assert ensure_rules(minio.client, wanted, ARN) == {"raw-data": Outcome.RIGHT}
     assert {rule.prefix for rule in minio.client.notification_rules("raw-data")} == {"a/", "b/"}
+
 
 def test_removed_rule_is_put_back_and_the_gap_is_closed(ledger, minio, webhook, command):
     webhook.start()
