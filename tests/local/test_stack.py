@@ -74,6 +74,14 @@ def test_a_file_that_is_no_recording_is_rejected_with_its_reason(stack: RunningS
     assert "Traceback" not in done.stderr
 
 
+def test_the_demo_of_cameras_says_what_to_do_when_the_stack_has_none(stack: RunningStack) -> None:
+    done = stack.run("scripts.demo", "--camera")
+
+    assert done.returncode == 75
+    assert "no camera: `make down`, then `make demo-camera`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_service_serves_and_status_says_so(stack: RunningStack) -> None:
     done = stack.run("scripts.stack", "status")
 
