@@ -25,18 +25,20 @@ dags = {d.dag_id: {"file": d.fileloc, "doc": d.doc_md, "params": d.params.dump()
         for d in bag.dags.values()}
 print("RESULT" + json.dumps({"errors": {k: str(v) for k, v in bag.import_errors.items()}, "dags": dags}))
 """
-POD = """
+PODS = """
 import importlib.util, json, sys
-spec = importlib.util.spec_from_file_location("d", sys.argv[1]); module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-dag = module.dag
-task = dag.tasks[0]
-run = type("Run", (), {"conf": json.loads(sys.argv[2])})
-context = {"run_id": "fp.recordings.1", "ti": type("TI", (), {"try_number": 1}), "dag_run": run, "dag": dag,
-           "params": dag.params.dump() | json.loads(sys.argv[2])}
-task.render_template_fields(context)
 from kubernetes.client import ApiClient
-print("RESULT" + json.dumps(ApiClient().sanitize_for_serialization(task.build_pod_request_obj(dry_run=True))))
+def pod(file, conf):
+    spec = importlib.util.spec_from_file_location("d", file); module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    dag = module.dag
+    context = {"run_id": "fp.recordings.1", "ti": type("TI", (), {"try_number": 1}), "dag": dag,
+               "dag_run": type("Run", (), {"conf": conf}), "params": dag.params.dump() | conf}
+    task = dag.tasks[0]
+    task.render_template_fields(context)
+    return ApiClient().sanitize_for_serialization(task.build_pod_request_obj(dry_run=True))
+conf = json.loads(sys.argv[1])
+print("RESULT" + json.dumps([pod(file, conf) for file in sys.argv[2:]]))
 """
 
 
@@ -99,7 +101,7 @@ def test_hostile_keys_reach_the_pod_as_they_are(airflow_home: Path) -> None:
         "objects": [{"id": i, "bucket": "raw-data", "key": k} for i, k in enumerate(keys)],
     }
 
-    pod = in_airflow(airflow_home, POD, str(ROOT / "dags/recording_to_csv.py"), json.dumps(conf))
+    (pod,) = in_airflow(airflow_home, PODS, json.dumps(conf), str(ROOT / "dags/recording_to_csv.py"))
 
     container = pod["spec"]["containers"][0]
     variables = {v["name"]: v.get("value") for v in container["env"]}
@@ -110,7 +112,7 @@ def test_hostile_keys_reach_the_pod_as_they_are(airflow_home: Path) -> None:
 
 
 def test_credentials_are_references_and_the_pod_is_restricted(airflow_home: Path) -> None:
-    pod = in_airflow(airflow_home, POD, str(ROOT / "dags/recording_to_csv.py"), json.dumps({"key": "run1.mcap"}))
+    (pod,) = in_airflow(airflow_home, PODS, json.dumps({"key": "run1.mcap"}), str(ROOT / "dags/recording_to_csv.py"))
 
     container = pod["spec"]["containers"][0]
     by_name = {v["name"]: v for v in container["env"]}
@@ -124,7 +126,7 @@ def test_credentials_are_references_and_the_pod_is_restricted(airflow_home: Path
 
 def test_a_run_without_an_object_says_what_to_give(airflow_home: Path) -> None:
     with pytest.raises(AssertionError, match="give the bucket and the key"):
-        in_airflow(airflow_home, POD, str(ROOT / "dags/recording_to_csv.py"), "{}")
+        in_airflow(airflow_home, PODS, "{}", str(ROOT / "dags/recording_to_csv.py"))
 
 
 def test_no_dag_file_imports_another() -> None:

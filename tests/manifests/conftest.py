@@ -13,10 +13,11 @@ from fieldpipe.deploy.objects import Manifests, parse
 from fieldpipe.deploy.overlay import Overlay
 from fieldpipe.deploy.rendering import render
 from fieldpipe.deploy.tools import Tools, find_tools
-from tests.dags.test_dags import POD, in_airflow
+from tests.dags.test_dags import PODS, in_airflow
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = {each.name: each for each in overlay.load(ROOT)}
+DAGS = sorted(file.stem for file in (ROOT / "dags").glob("*.py"))
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +56,18 @@ def objects_of(rendered: Callable[[str], Manifests]) -> Callable[[str], list[Dat
     return lambda name: copy.deepcopy([dict(each.data) for each in rendered(name).objects])
 
 
-@pytest.fixture(scope="session", params=["recording_to_csv", "camera_backup", "camera_sinks"])
-def task_pod(
-    request: pytest.FixtureRequest, rendered: Callable[[str], Manifests], tmp_path_factory: pytest.TempPathFactory
-) -> Data:
-    """The pod of a DAG's task, as Airflow's worker in overlays/cameras would create it."""
+@pytest.fixture(scope="session")
+def task_pods(rendered: Callable[[str], Manifests], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Data]:
+    """By DAG, the pod of its first task, as Airflow's worker in overlays/cameras would create it."""
     settings = rendered("cameras").get("ConfigMap", "pipeline-config")
     assert settings is not None
     variables = {**settings.data["data"], "FIELDPIPE_POD_NAMESPACE": OVERLAYS["cameras"].namespace}
-    file, conf = str(ROOT / f"dags/{request.param}.py"), json.dumps({"key": "run1.mcap"})
-    pod = in_airflow(tmp_path_factory.mktemp("airflow"), POD, file, conf, variables=variables)
-    assert isinstance(pod, dict)
-    return pod
+    files, conf = [str(ROOT / f"dags/{name}.py") for name in DAGS], json.dumps({"key": "run1.mcap"})
+    pods = in_airflow(tmp_path_factory.mktemp("airflow"), PODS, conf, *files, variables=variables)
+    return dict(zip(DAGS, pods, strict=True))
+
+
+@pytest.fixture(params=DAGS)
+def task_pod(request: pytest.FixtureRequest, task_pods: dict[str, Data]) -> Data:
+    """The pod of each DAG."""
+    return task_pods[request.param]
