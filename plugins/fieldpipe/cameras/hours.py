@@ -77,10 +77,6 @@ class Hour(NamedTuple):
     def latest(self) -> str:
         return self.tables + LATEST
 
-    def start(self, zone: tzinfo) -> datetime:
-        """When it begins, in UTC."""
-        return datetime(self.year, self.month, self.day, self.hour, tzinfo=zone).astimezone(UTC)
-
     def end(self, zone: tzinfo) -> datetime:
         """When it is over, in UTC. An hour that a change of clocks repeats ends with its repetition."""
         last = datetime(self.year, self.month, self.day, self.hour, tzinfo=zone, fold=1)
