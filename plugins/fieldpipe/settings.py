@@ -162,6 +162,15 @@ class SentinelSettings(BaseSettings):
     history_days: int = Field(default=90, ge=1)
 
 
+class IntervalSettings(BaseSettings):
+    """How often the mirror is compared with a whole listing, in seconds: the smaller of the two, as there is one."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    device_interval: float = Field(default=30, gt=0)
+    pod_interval: float = Field(default=5, gt=0)
+
+
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?$"  # as Kubernetes writes amounts: 250m, 512Mi
 
 

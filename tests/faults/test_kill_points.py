@@ -9,6 +9,7 @@ from tests.faults.test_kill_dispatchers import POINTS as OF_DISPATCHERS
 from tests.faults.test_kill_pods import POINTS as OF_PODS
 from tests.faults.test_kill_sensors import POINTS as OF_SENSORS
 from tests.faults.test_kill_webhooks import POINTS as OF_WEBHOOKS
+from tests.sentinel.test_watch import POINTS as OF_SENTINEL
 
 pytestmark = pytest.mark.fault
 
@@ -16,4 +17,5 @@ pytestmark = pytest.mark.fault
 def test_every_crash_point_has_a_test_that_kills_there() -> None:
     """Those tests fail for a point that the process does not come to."""
     assert calls_without_a_name() == 0
-    assert all_points() == sorted([*OF_BACKUPS, *OF_DISPATCHERS, *OF_FRAMES, *OF_PODS, *OF_SENSORS, *OF_WEBHOOKS])
+    tested = [*OF_BACKUPS, *OF_DISPATCHERS, *OF_FRAMES, *OF_PODS, *OF_SENSORS, *OF_SENTINEL, *OF_WEBHOOKS]
+    assert all_points() == sorted(tested)

@@ -103,7 +103,7 @@ class Mirror:
         with self._transaction() as connection:
             if _lock(connection) != before:
                 raise RelistNeeded("another watcher was quicker")
-            there = dict(connection.execute(select(entries.c.key, entries.c.mod_revision)).tuples())
+            there = dict(connection.execute(select(entries.c.key, entries.c.mod_revision)).all())
             grew = before is not None and before.cluster_id == at.cluster_id and before.revision <= at.revision
             unseen = set(there)
             changes: list[Change] = []
