@@ -17,7 +17,7 @@ COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
 # a compiler that came after the installation: install again
 AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
-.PHONY: help demo demo-camera test test-faults test-cluster bench-events bench-convert bench-camera fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
+.PHONY: help demo demo-camera demo-sentinel test test-faults test-cluster bench-events bench-convert bench-camera fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: $(VENV)/.local ## from nothing to CSV: start all, convert a recording, sho
 
 demo-camera: $(VENV)/.local ## a simulated camera: frames into Kafka, images and the hour's table out of it, then stop
 	@$(BIN)/python -m scripts.demo --camera
+
+demo-sentinel: $(VENV)/.local ## devices and pods come, change, stop and vanish in etcd; the rows of SQL follow
+	@$(BIN)/python -m scripts.demo_sentinel
 
 test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "not fault and not cluster and not images"
