@@ -76,7 +76,7 @@ def tables(engine: Engine) -> dict[Name, dict[str, Any]]:
     with engine.begin() as connection:
         for kind, table in TABLES.items():
             for row in connection.execute(select(table)).mappings():
-                found[Name("device" if kind == "device" else "pod", row[primary_key(table)])] = dict(row)
+                found[Name(kind, row[primary_key(table)])] = dict(row)
     return found
 
 

@@ -30,7 +30,8 @@ Deletes = Literal["keep", "mark", "remove"]
 
 AT_ONCE = 500  # keys or names in one statement
 
-_STATUS: Mapping[Kind, str] = {"device": "connectionStatus", "pod": "status"}
+STATUS: Mapping[Kind, str] = {"device": "connectionStatus", "pod": "status"}
+"""The column that says whether a row is stopped."""
 
 T = TypeVar("T")
 
@@ -162,7 +163,7 @@ class Mirror:
             refused = store_rows(connection, table, [row for name, row in found.rows.items() if name.kind == kind])
             _note(connection, [(refusal.row.entry, refusal.reason) for refusal in refused])
             gone = [name.name for name in names - found.rows.keys() - found.corrupt.keys() if name.kind == kind]
-            self._retire(connection, "device" if kind == "device" else "pod", gone)
+            self._retire(connection, kind, gone)
         return found
 
     def _retire(self, connection: Connection, kind: Kind, names: list[str]) -> None:
@@ -173,7 +174,7 @@ class Mirror:
         if self._deletes == "remove":
             connection.execute(delete(table).where(is_one_of))
             return
-        values = {"deletedAt": _now(), _STATUS[kind]: STOPPED if kind == "pod" else int(STOPPED)}
+        values = {"deletedAt": _now(), STATUS[kind]: STOPPED if kind == "pod" else int(STOPPED)}
         connection.execute(update(table).where(is_one_of, table.c.deletedAt.is_(None)).values(values))
 
     @contextmanager

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT, VARBINARY
 
 from fieldpipe.sentinel.keys import Device, Pod
-from fieldpipe.sentinel.rows import Row
+from fieldpipe.sentinel.rows import Kind, Row
 
 DATABASES = ("Device", "Pod", "Sentinel")
 WITHOUT_DATABASES = dict.fromkeys(DATABASES)
@@ -130,7 +130,7 @@ checkpoint = Table(
     **_EXACT,
 )
 
-TABLES: Mapping[str, Table] = {"device": device, "pod": pod}
+TABLES: Mapping[Kind, Table] = {"device": device, "pod": pod}
 """The tables that others read, by the kind of a row."""
 
 
