@@ -28,7 +28,7 @@ demo: $(VENV)/.local ## from nothing to CSV: start all, convert a recording, sho
 demo-camera: $(VENV)/.local ## a simulated camera: frames into Kafka, images and the hour's table out of it, then stop
 	@$(BIN)/python -m scripts.demo --camera
 
-demo-sentinel: $(VENV)/.local ## devices and pods come, change, stop and vanish in etcd; the rows of SQL follow
+demo-sentinel: $(VENV)/.local ## devices and pods come, change, stop and vanish in etcd; rows of SQL follow, and the audit finds drift
 	@$(BIN)/python -m scripts.demo_sentinel
 
 test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)

@@ -1,4 +1,4 @@
-"""The third job in one command: devices and pods are described in etcd, and rows of SQL follow.
+"""The third job in one command: devices and pods are described in etcd, rows of SQL follow, the audit finds drift.
 
 Starts an etcd and the watcher, with SQLite in a folder that is deleted afterwards; no other part of the stack.
 """
@@ -16,20 +16,22 @@ from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
 from fieldpipe import errors
 from fieldpipe.local import display, ports, probe, process
 from fieldpipe.local.etcd import PORTS, EtcdServer, etcd_program
 from fieldpipe.local.process import Child, Command, base_environment
+from fieldpipe.sentinel.audit import audit
 from fieldpipe.sentinel.etcd import Etcd
-from fieldpipe.sentinel.mirror import Mirror
+from fieldpipe.sentinel.mirror import Deletes, Mirror
 from fieldpipe.sentinel.schema import DatabaseUnavailable, connect
 from fieldpipe.sentinel.tables import device, findings, pod
 from fieldpipe.settings import EtcdSettings, MysqlSettings, SentinelSettings
 
 PROJECT = Path(__file__).resolve().parents[1]
 STACK = f"demo-sentinel-{os.getpid()}"
+DELETES: Deletes = "mark"  # rows of what is gone stay, and say when it went
 PATIENCE_SECONDS = 60.0  # until a change is in the tables; on an idle machine it takes some milliseconds
 COLUMNS = {
     device: ("deviceName", "deviceIp", "connectionStatus", "os", "deletedAt"),
@@ -42,12 +44,14 @@ Keys = Mapping[str, Mapping[str, str] | None]  # None: the key is deleted
 EDGE = {"deviceName": "edge", "deviceIp": "10.0.0.1", "connectionStatus": "0", "os": "Ubuntu 18.04"}
 SPARE = {"deviceName": "spare", "deviceIp": "10.0.0.2", "connectionStatus": "0", "os": "Ubuntu 20.04"}
 CAMERA = {"podName": "camera", "deviceNameFk": "edge", "currentVersion": "1.0", "status": "0", "deployedAt": ""}
+GATE = {"podName": "gate", "deviceNameFk": "spare", "currentVersion": "7", "status": "0", "deployedAt": ""}
 NEWER = CAMERA | {"currentVersion": "1.1"}
 SCENES: tuple[tuple[str, Keys], ...] = (
-    ("two devices and a pod appear", {"/Device/edge/0": EDGE, "/Device/spare/0": SPARE, "/Pod/edge/0/camera": CAMERA}),
-    ("the pod gets another version", {"/Pod/edge/0/camera": NEWER}),
+    ("two devices appear", {"/Device/edge/0": EDGE, "/Device/spare/0": SPARE}),
+    ("pods start on them", {"/Pod/edge/0/camera": CAMERA, "/Pod/spare/0/gate": GATE}),
+    ("a pod gets another version", {"/Pod/edge/0/camera": NEWER}),
     (
-        "the device stops: keys move from 0 to 1, their values say what they said",
+        "a device stops: keys move from 0 to 1, their values say what they said",
         {"/Device/edge/0": None, "/Device/edge/1": EDGE, "/Pod/edge/0/camera": None, "/Pod/edge/1/camera": NEWER},
     ),
     (
@@ -55,6 +59,12 @@ SCENES: tuple[tuple[str, Keys], ...] = (
         {"/Device/edge/1": None, "/Pod/edge/1/camera": None, "/Device/spare/0": SPARE | {"deviceIp": "10.0.0.1"}},
     ),
     ("a value is nonsense, which stops nobody", {"/Device/broken/0": {"deviceName": "another"}}),
+)
+
+BY_HAND = (
+    "UPDATE device SET os = 'Windows 95' WHERE deviceName = 'spare'",
+    "INSERT INTO device (deviceName, deviceIp) VALUES ('ghost', '10.0.0.9')",
+    "DELETE FROM pod WHERE podName = 'gate'",
 )
 
 
@@ -72,6 +82,7 @@ def main() -> int:
                 begin = time.monotonic()
                 _await(engine, _write(etcd, keys), log)
                 _show(engine, time.monotonic() - begin)
+            _spoil(etcd, engine)
         engine.dispose()
     return 0
 
@@ -125,6 +136,22 @@ def _show(engine: Engine, seconds: float) -> None:
             if rows:
                 lines = display.columns([names, *([_cell(value) for value in row] for row in rows)])
                 print(f"\n{textwrap.indent(lines, '  ')}")
+
+
+def _spoil(etcd: Etcd, engine: Engine) -> None:
+    """Change the tables by hand; find that out; put them right."""
+    print("\nsomebody writes into the tables by hand")
+    with engine.begin() as connection:
+        for statement in BY_HAND:
+            print(f"  {statement}")
+            connection.execute(text(statement))
+    found = audit(engine, etcd, DELETES)
+    print(f"\nthe audit, at revision {found.at.revision}")
+    for each in found.drift:
+        print(f"  {each.found:<8} {each.name.kind:<7} {each.name.name:<8} {each.what}".rstrip())
+    Mirror(engine, DELETES).repair([each.name for each in found.drift if each.found != "corrupt"])
+    left = [each for each in audit(engine, etcd, DELETES).drift if each.found != "corrupt"]
+    print(f"\nafter its repair {len(left)} rows differ; what is malformed waits for who wrote it")
 
 
 def _cell(value: object) -> str:

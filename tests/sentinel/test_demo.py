@@ -6,11 +6,11 @@ import sys
 from tests.stacks import PROJECT
 
 
-def test_the_rows_follow_etcd() -> None:
+def test_the_rows_follow_etcd_and_the_audit_finds_what_was_changed_by_hand() -> None:
     command = [sys.executable, "-m", "scripts.demo_sentinel"]
     shown = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True).stdout
 
-    _, appear, newer, stopped, vanished, nonsense = (part.split("\n") for part in shown.split("in the tables after"))
+    _, appear, _, newer, stopped, vanished, nonsense = (part.split("\n") for part in shown.split("in the tables after"))
     assert row(appear, "edge") == ["edge", "10.0.0.1", "0", "Ubuntu", "18.04"]
     assert row(newer, "camera") == ["camera", "edge", "1.1", "0"]
     assert row(stopped, "edge") == ["edge", "10.0.0.1", "1", "Ubuntu", "18.04"]
@@ -18,8 +18,14 @@ def test_the_rows_follow_etcd() -> None:
     assert row(vanished, "edge")[-1] == "UTC"
     assert row(vanished, "spare") == ["spare", "10.0.0.1", "0", "Ubuntu", "20.04"]
     assert any("/Device/broken/0" in line for line in nonsense)
+    assert [row(nonsense, found)[:3] for found in ("missing", "extra", "stale")] == [
+        ["missing", "pod", "gate"],
+        ["extra", "device", "ghost"],
+        ["stale", "device", "spare"],
+    ]
+    assert "after its repair 0 rows differ" in shown
 
 
 def row(lines: list[str], name: str) -> list[str]:
-    """The cells of the row of a device or a pod."""
+    """The cells of the line that begins with a name."""
     return next(cells for cells in map(str.split, lines) if cells[:1] == [name])
