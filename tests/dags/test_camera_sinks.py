@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts import connect_sinks
-from tests.dags.test_dags import LOAD, POD, ROOT, in_airflow
+from tests.dags.test_dags import PODS, ROOT, in_airflow
 
 FILE = str(ROOT / "dags/camera_sinks.py")
 
@@ -18,8 +18,7 @@ Pod = dict[str, Any]
 def pod(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pod]:
     """`pod(action="check")`: the pod of a run in which a person has changed this field of the form."""
     home = tmp_path_factory.mktemp("airflow")
-    defaults = in_airflow(home, LOAD, str(ROOT / "dags"))["dags"]["camera_sinks"]["params"]
-    return lambda **chosen: in_airflow(home, POD, FILE, json.dumps(defaults | chosen))
+    return lambda **chosen: in_airflow(home, PODS, json.dumps(chosen), FILE)[0]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,10 @@
 """The audit finds exactly what somebody did to the tables, and nothing else."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +20,7 @@ from fieldpipe.sentinel.tables import TABLES, device, pod, primary_key
 from fieldpipe.settings import MysqlSettings, SentinelSettings
 from tests.etcd_servers import RunningEtcd
 from tests.sentinel.models import device_key, device_value, pod_key, pod_value, tables
+from tests.servers import Store
 
 
 @pytest.fixture
@@ -123,3 +128,35 @@ def test_a_mirror_that_nobody_keeps_is_behind(engine: Engine, client: Etcd) -> N
 
     with pytest.raises(MirrorBehind, match="etcd is at revision"):
         audit(engine, client, "remove", wait_seconds=0)
+
+
+def test_the_script_reports_to_the_store_fails_and_repairs(
+    engine: Engine, client: Etcd, etcd: RunningEtcd, sql_url: str, store: Store
+) -> None:
+    filled(client, 3)
+    mirrored(engine, client)
+    with engine.begin() as connection:
+        connection.execute(update(device).values(os="edited"))
+    environment = {
+        **os.environ,
+        **etcd.environment,
+        **store.environment,
+        "SENTINEL_URL": sql_url,
+        "SENTINEL_DELETES": "remove",
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "scripts.audit_sentinel", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    failed = run("--repair")
+    assert (failed.returncode, "'stale': 3" in failed.stderr or '"stale": 3' in failed.stderr) == (65, True)
+    revision = client.now().revision
+    (table, document) = [
+        info.key for info in store.client.list("processed-data", "sentinel/") if f"r{revision}" in info.key
+    ]
+    assert store.client.get("processed-data", table, limit=10_000)[0].decode().count("stale,device,d") == 3
+    assert json.loads(store.client.get("processed-data", document, limit=10_000)[0])["counts"]["stale"] == 3
+
+    repaired = run("--print")
+    assert (repaired.returncode, "stale" in repaired.stdout) == (0, False)

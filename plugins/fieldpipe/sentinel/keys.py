@@ -29,7 +29,7 @@ _KEY = re.compile(
     rf"/Device/(?P<device>{_NAME})/(?P<status>[01])|/Pod/(?P<on>{_NAME})/(?P<state>[01])/(?P<pod>{_NAME})"
 )
 _FIRST_YEAR = 1000
-_TIME = "%Y-%m-%d %H:%M:%S"
+TIME = "%Y-%m-%d %H:%M:%S"
 _DEVICE = {"projectSymbolFk", "deviceIp", "connectionStatus", "os"}
 _POD = {"imageName", "deviceNameFk", "deployedAt", "currentVersion", "latestVersion", "status"}
 _NAMES = {"deviceName", "podName"}
@@ -187,7 +187,7 @@ def _text(value: dict[str, Any], name: str) -> str | None:
 
 
 def _time(text: str | None) -> datetime | None:
-    found = datetime.strptime(text, _TIME) if text else None
+    found = datetime.strptime(text, TIME) if text else None
     if found and found.year < _FIRST_YEAR:
         raise ValueError(f"deployedAt is {text!r}, before the years of databases")
     return found
