@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Event, active_count
 from typing import TypeVar
 
+import grpc
 import pytest
 from pydantic import SecretStr
-from pyetcd.etcdrpc import WatchResponse
+from pyetcd.etcdrpc import MaintenanceServicer, StatusResponse, WatchResponse, add_MaintenanceServicer_to_server
 
 from fieldpipe.errors import ConfigurationError, PermanentError
 from fieldpipe.local.etcd import TOKEN
@@ -266,6 +268,38 @@ def test_an_answer_that_may_overtake_changes_is_no_progress(sure: bool, expected
 
 def test_both_servers_are_too_old_for_sure_answers(etcd: Etcd) -> None:
     assert not etcd.progress_is_sure()
+
+
+class Version(MaintenanceServicer):
+    """An etcd that tells its version, or does not."""
+
+    def __init__(self, version: str | None) -> None:
+        self._version = version
+
+    def Status(self, request: object, context: grpc.ServicerContext) -> StatusResponse:
+        if self._version is None:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "etcdserver: permission denied")
+        return StatusResponse(version=self._version)
+
+
+@pytest.mark.parametrize(
+    ("version", "sure"),
+    [
+        *(("3.3.27", False), ("3.4.3", False), ("3.4.24", False), ("3.4.25", True), ("3.5.0", False), ("3.5.7", False)),
+        *(("3.5.8", True), ("3.5.21", True), ("3.6.0", True), ("3.7.0-alpha.0", True), ("4.0.0", True)),
+        *(("", False), (None, False)),
+    ],
+)
+def test_answers_are_sure_from_some_versions_on(version: str | None, sure: bool) -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_MaintenanceServicer_to_server(Version(version), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Etcd(EtcdSettings(host="127.0.0.1", port=port)) as etcd:
+            assert etcd.progress_is_sure() is sure
+    finally:
+        server.stop(None).wait()
 
 
 def test_an_answer_of_another_cluster_ends_the_watch() -> None:

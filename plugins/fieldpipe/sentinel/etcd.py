@@ -200,7 +200,10 @@ class Etcd(AbstractContextManager["Etcd"]):
 
         Before 3.4.25 and 3.5.8 it may overtake them (etcd-io/etcd#15220).
         """
-        answer = self._call(etcdrpc.MaintenanceStub(self._channel).Status, etcdrpc.StatusRequest())
+        try:
+            answer = self._call(etcdrpc.MaintenanceStub(self._channel).Status, etcdrpc.StatusRequest())
+        except ConfigurationError:  # some versions tell theirs to administrators only
+            return False
         numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", answer.version)
         major, minor, patch = (int(each) for each in numbers.groups()) if numbers else (0, 0, 0)
         return (major, minor, patch) >= {(3, 4): (3, 4, 25), (3, 5): (3, 5, 8)}.get((major, minor), (3, 6, 0))
