@@ -291,7 +291,7 @@ def valued(key: bytes, version: str | None) -> tuple[bytes, bytes | None]:
 def newest(etcd: Etcd) -> list[Any]:
     """The key of each row that counts."""
     found: dict[Any, Any] = {}
-    for entry in sorted(etcd.keys.values(), key=lambda each: each.mod_revision):
+    for entry in sorted(etcd.keys.values(), key=lambda each: (each.mod_revision, each.key)):
         parts = entry.key.decode().split("/")
         found[parts[1], parts[-1] if parts[1] == "Pod" else parts[2]] = entry
     return list(found.values())

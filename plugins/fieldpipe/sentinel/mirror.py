@@ -151,14 +151,18 @@ class Mirror:
         ]
         if rows:
             connection.execute(insert(entries), rows)
+        _note(connection, bad)
         found = self._derive(connection, names)
         bad += [(corrupt.entry, corrupt.reason) for corrupt in found.corrupt.values()]
-        _note(connection, bad)
         return [*_shown(names, before, found), *(Change("bad", None, reason) for _, reason in bad)]
 
     def _derive(self, connection: Connection, names: set[Name]) -> Rows:
         """Make the rows of these names what their entries say."""
-        found = rows_of(_entries(connection, names))
+        there = _entries(connection, names)
+        found = rows_of(there)
+        for part in _parts(_sha256(entry.key) for entry in there):  # only the newest key of a row can be a finding
+            connection.execute(delete(findings).where(findings.c.sha256.in_(part)))
+        _note(connection, [(corrupt.entry, corrupt.reason) for corrupt in found.corrupt.values()])
         for kind, table in TABLES.items():
             refused = store_rows(connection, table, [row for name, row in found.rows.items() if name.kind == kind])
             _note(connection, [(refusal.row.entry, refusal.reason) for refusal in refused])

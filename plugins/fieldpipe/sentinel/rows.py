@@ -60,7 +60,7 @@ def rows_of(entries: Iterable[Entry]) -> Rows:
         except BadEntry as error:
             bad_keys.append(Corrupt(entry, str(error)))
             continue
-        if name not in newest or entry.mod_revision > newest[name].mod_revision:
+        if name not in newest or _age(entry) > _age(newest[name]):
             newest[name] = entry
     rows: dict[Name, Row] = {}
     corrupt: dict[Name, Corrupt] = {}
@@ -70,3 +70,8 @@ def rows_of(entries: Iterable[Entry]) -> Rows:
         except BadEntry as error:
             corrupt[name] = Corrupt(entry, str(error))
     return Rows(rows, corrupt, tuple(bad_keys))
+
+
+def _age(entry: Entry) -> tuple[int, bytes]:
+    """Of two keys that one transaction wrote the greater one counts: 1 before 0, in whatever order they are read."""
+    return entry.mod_revision, entry.key
