@@ -32,10 +32,10 @@ demo-sentinel: $(VENV)/.local ## devices and pods come, change, stop and vanish 
 	@$(BIN)/python -m scripts.demo_sentinel
 
 test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)
-	@$(BIN)/python -m pytest -m "not fault and not cluster and not images"
+	@$(BIN)/python -m pytest -m "not (fault or kafka or mariadb or cluster or images)"
 
-test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against real processes
-	@$(BIN)/python -m pytest -m fault
+test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against real processes; Apache Kafka and MariaDB, where they are
+	@$(BIN)/python -m pytest -m "fault or kafka or mariadb"
 
 test-cluster: $(VENV)/.dev ## the manifests applied to a real Kubernetes, built and started here (root; the first time 20 minutes)
 	@$(BIN)/python -m pytest -m cluster $(ARGS)

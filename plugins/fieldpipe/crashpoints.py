@@ -5,9 +5,10 @@ Code calls `reach("dispatch.triggered")` between two side effects. A test starts
     FIELDPIPE_CRASH_AT=dispatch.triggered                    the first time the place is reached
     FIELDPIPE_CRASH_AT=recordings.part:3                     the third time
     FIELDPIPE_CRASH_AT=recordings.downloaded@site/bad.mcap   when it is reached with this detail, here an object's key
+    FIELDPIPE_CRASH_AT="sleep cameras.batch"                 put to sleep, until somebody sends SIGCONT
 
-and the process sends SIGKILL to itself there. Without the variable `reach` is one comparison. Places are named
-`<room>.<what has just happened>`.
+and the process sends SIGKILL (or SIGSTOP) to itself there. Without the variable `reach` is one comparison. Places are
+named `<room>.<what has just happened>`.
 """
 
 import os
@@ -15,6 +16,8 @@ import signal
 import threading
 
 VARIABLE = "FIELDPIPE_CRASH_AT"
+
+_SLEEP = "sleep "
 
 
 def _parse(text: str) -> tuple[str, str | None, int]:
@@ -27,7 +30,9 @@ def _parse(text: str) -> tuple[str, str | None, int]:
 
 
 # Read at import on purpose: a hot path must not look at the environment, and a crash test is a process of its own.
-_name, _detail, _left = _parse(os.environ.get(VARIABLE, ""))
+_text = os.environ.get(VARIABLE, "")
+_signal = signal.SIGSTOP if _text.startswith(_SLEEP) else signal.SIGKILL
+_name, _detail, _left = _parse(_text.removeprefix(_SLEEP))
 _lock = threading.Lock()
 
 
@@ -39,4 +44,4 @@ def reach(name: str, detail: str = "") -> None:
     with _lock:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), _signal)

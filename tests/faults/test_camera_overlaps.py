@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from contextlib import closing
 
+import psutil
 import pytest
 from kafka import KafkaConsumer
 from kafka.structs import OffsetAndMetadata, TopicPartition
@@ -13,6 +14,7 @@ from fieldpipe.cameras.kafka import GROUP
 from tests.faults.camera_world import RUN_SECONDS, CameraWorld, frames
 from tests.kafka_servers import Kafka, admin
 from tests.servers import Store
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.fault
 
@@ -37,10 +39,9 @@ def test_of_backups_that_overlap_each_offset_is_committed_by_one(
 def test_a_backup_that_wakes_after_others_have_gone_on_changes_nothing(camera_worlds: Worlds, tansu: Kafka) -> None:
     world = camera_worlds(tansu)
     world.send(frames(1300))
-    sleeper = world.start()
-    world.await_objects()
-    os.kill(sleeper.pid, signal.SIGSTOP)
-    assert world.keys("_manifests/") == [], "it was stopped too late for this test"
+    sleeper = world.start(crash_at="sleep cameras.batch")
+    eventually(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_STOPPED, RUN_SECONDS)
+    assert world.keys("_manifests/") == []
     assert world.run() == 0, world.logs()
     world.send(frames(20))
     assert world.run() == 0, world.logs()

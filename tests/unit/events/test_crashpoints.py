@@ -5,7 +5,10 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
+
+from tests.waiting import eventually
 
 PROGRAM = """
 from fieldpipe.crashpoints import reach
@@ -34,3 +37,14 @@ def _run(crash_at: str) -> tuple[int, list[str]]:
 )
 def test_process_is_killed_at_the_named_place_the_nth_time_it_is_reached_or_for_one_detail(crash_at, code, printed):
     assert _run(crash_at) == (code, printed)
+
+
+def test_process_that_was_put_to_sleep_goes_on_when_it_is_woken() -> None:
+    environment = {**os.environ, "FIELDPIPE_CRASH_AT": "sleep room.step:2"}
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)
+    eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+
+    process.send_signal(signal.SIGCONT)
+
+    assert process.communicate(timeout=10)[0].split() == ["0", "1", "2", "3"]
+    assert process.returncode == 0
