@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(600)]
 
-MEGABYTES = {"worker": 90, "webhook": 110, "airflow": 650}
+MEGABYTES = {"worker": 330, "webhook": 110, "airflow": 650}  # the worker has pandas
 TOKEN = "a-token-of-the-test"
 MISSING = "import importlib.util as u, shutil as s; print([n for n in {modules} if u.find_spec(n)], {programs})"
 NOT_COMPILED = """
