@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from fieldpipe import errors, logs
 from fieldpipe.cameras.backup import Backup, Share
+from fieldpipe.cameras.connect import split_topics
 from fieldpipe.cameras.frames import options
 from fieldpipe.cameras.kafka import Kafka
 from fieldpipe.errors import ConfigurationError
@@ -24,7 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logs.configure("camera-backup")
     store_settings, kafka_settings, cameras = read(StoreSettings, KafkaSettings, CameraSettings)
-    topics = [topic for topic in map(str.strip, (arguments.topics or cameras.topics).split(",")) if topic]
+    topics = split_topics(arguments.topics or cameras.topics)
     if not topics:
         raise ConfigurationError("CAMERA_TOPICS names no topic; name those that cameras send to")
     wanted = options(cameras)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from fieldpipe import errors, logs
 from fieldpipe.cameras.closing import Buckets, Closer
+from fieldpipe.cameras.connect import split_topics
 from fieldpipe.cameras.frames import options
 from fieldpipe.cameras.reading import AT_ONCE
 from fieldpipe.settings import BucketSettings, CameraSettings, StoreSettings, read
@@ -28,14 +29,13 @@ def main() -> int:
     arguments = parser.parse_args()
     logs.configure("close_frame_hours")
     store_settings, buckets, cameras = read(StoreSettings, BucketSettings, CameraSettings)
-    topics = [topic for topic in map(str.strip, cameras.topics.split(",")) if topic]
     where = Buckets(cameras.bucket, buckets.processed_bucket)
     store = ObjectStore.connect(store_settings, connections=16)
     if not store.bucket_exists(cameras.bucket):
         raise StoreUnavailable(f"there is no bucket {cameras.bucket}; create it, or name another in CAMERA_BUCKET")
     with ThreadPoolExecutor(AT_ONCE) as reads:
         closer = Closer(store, where, options(cameras).zone, reads, datetime.now(UTC))
-        return closer.close_all(topics, running=arguments.now)
+        return closer.close_all(split_topics(cameras.topics), running=arguments.now)
 
 
 if __name__ == "__main__":

@@ -8,27 +8,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import Engine, delete, insert, update
 
 from fieldpipe.sentinel.audit import Drift, MirrorBehind, audit
 from fieldpipe.sentinel.etcd import Etcd
 from fieldpipe.sentinel.mirror import Checkpoint, Mirror
 from fieldpipe.sentinel.rows import Name
-from fieldpipe.sentinel.schema import connect, migrate
 from fieldpipe.sentinel.tables import TABLES, device, pod, primary_key
-from fieldpipe.settings import MysqlSettings, SentinelSettings
 from tests.etcd_servers import RunningEtcd
 from tests.sentinel.models import device_key, device_value, pod_key, pod_value, tables
 from tests.servers import Store
-
-
-@pytest.fixture
-def engine(sql_url: str) -> Iterator[Engine]:
-    engine = connect(SentinelSettings(url=SecretStr(sql_url)), MysqlSettings())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

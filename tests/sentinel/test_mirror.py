@@ -1,6 +1,5 @@
 """The mirror against a model of etcd: however changes come, the tables say what etcd says."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,14 +17,6 @@ from fieldpipe.settings import MysqlSettings, SentinelSettings
 from tests.sentinel.models import Etcd, device_key, device_value, expected, pod_key, pod_value, tables
 
 EDGE = Name("device", "edge")
-
-
-@pytest.fixture
-def engine(sql_url: str) -> Iterator[Engine]:
-    engine = connect(SentinelSettings(url=SecretStr(sql_url)), MysqlSettings())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -65,14 +65,6 @@ def watching(sql_url: str, tmp_path: Path) -> Iterator[Watching]:
         watching.kill()
 
 
-@pytest.fixture
-def engine(sql_url: str) -> Iterator[Engine]:
-    engine = connect(SentinelSettings(url=SecretStr(sql_url)), MysqlSettings())
-    migrate(engine)
-    yield engine
-    engine.dispose()
-
-
 def listed(settings: EtcdSettings) -> list[Entry]:
     with Etcd(settings) as etcd:
         return [entry for page in etcd.snapshot().pages for entry in page]
@@ -208,7 +200,10 @@ def test_two_watchers_write_everything_once(
 
 @pytest.mark.fault
 @pytest.mark.mariadb
-def test_without_its_database_it_waits_and_goes_on(mariadb: Mariadb, etcd: RunningEtcd, tmp_path: Path) -> None:
+def test_without_its_database_it_waits_and_goes_on(
+    mariadb_factory: Callable[[Path], Mariadb], etcd: RunningEtcd, tmp_path: Path
+) -> None:
+    mariadb = mariadb_factory(tmp_path)
     watching = Watching(mariadb.url, tmp_path)
     engine = connect(SentinelSettings(url=SecretStr(mariadb.url)), MysqlSettings())
     migrate(engine)
