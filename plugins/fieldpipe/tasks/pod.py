@@ -19,7 +19,7 @@ from fieldpipe.errors import EXIT_PERMANENT, ConfigurationError, PermanentError
 from fieldpipe.handover import RUN_VARIABLE, TRY_VARIABLE, WORK_VARIABLE, WorkItem, encode_work, work_item
 from fieldpipe.settings import PodSettings, read
 
-Server = Literal["kafka", "connect"]
+Server = Literal["kafka", "connect", "etcd", "mysql"]
 
 STORE_SECRET = "fieldpipe-store"  # noqa: S105 -- the name of a Secret, not a secret
 CONFIG_MAP = "pipeline-config"
@@ -33,7 +33,19 @@ _CREDENTIALS: dict[Server, tuple[tuple[str, str, str], ...]] = {
         ("CAMERA_PASSWORD", "fieldpipe-camera-keys", "password"),
     ),
     "connect": (),
+    "etcd": (
+        ("MY_ETCD_USER", "fieldpipe-etcd", "user"),
+        ("MY_ETCD_PASSWORD", "fieldpipe-etcd", "password"),
+    ),
+    "mysql": (
+        ("MY_MYSQL_USER", "fieldpipe-mysql", "user"),
+        ("MY_MYSQL_PASSWORD", "fieldpipe-mysql", "password"),
+        ("SENTINEL_URL", "fieldpipe-mysql", "url"),
+    ),
 }
+
+# Files that a pod has when there is such a Secret: (Secret, folder). Settings name them.
+_FILES: dict[Server, tuple[str, str]] = {"etcd": ("fieldpipe-etcd-tls", "/etc/fieldpipe/etcd")}
 
 LABELS = {
     "app.kubernetes.io/name": "task",
@@ -92,6 +104,7 @@ def pod_task(
     beside the store that the pod talks to. `overrides` are the operator's own parameters.
     """
     (settings,) = read(PodSettings)
+    with_files = [server for server in uses if server in _FILES]
     parameters: dict[str, Any] = {
         "task_id": task_id or script,
         "name": script.replace("_", "-"),
@@ -125,8 +138,11 @@ def pod_task(
         "security_context": _POD_SECURITY,
         "container_security_context": _CONTAINER_SECURITY,
         "container_resources": _resources(settings),
-        "volumes": [_scratch(settings)],
-        "volume_mounts": [k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108 -- the pod's own
+        "volumes": [_scratch(settings), *map(_files, with_files)],
+        "volume_mounts": [
+            k8s.V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108 -- the pod's own
+            *map(_mount, with_files),
+        ],
         "do_xcom_push": False,
     }
     return PodTask(**(parameters | overrides))
@@ -152,6 +168,14 @@ def _credentials(server: Server) -> list[k8s.V1EnvVar]:
         )
         for variable, secret, key in _CREDENTIALS[server]
     ]
+
+
+def _files(server: Server) -> k8s.V1Volume:
+    return k8s.V1Volume(name=server, secret=k8s.V1SecretVolumeSource(secret_name=_FILES[server][0], optional=True))
+
+
+def _mount(server: Server) -> k8s.V1VolumeMount:
+    return k8s.V1VolumeMount(name=server, mount_path=_FILES[server][1], read_only=True)
 
 
 def _resources(settings: PodSettings) -> k8s.V1ResourceRequirements:

@@ -16,8 +16,9 @@ from fieldpipe.local.pods.command import (
     build_environment,
     expand,
     read_sources,
+    refuse_files,
 )
-from fieldpipe.local.pods.spec import Container
+from fieldpipe.local.pods.spec import Container, Volume
 
 SOURCES = Sources(
     secrets={"store": {"secret-key": "s3cr3t", "user": "me"}},
@@ -131,6 +132,17 @@ def test_values_come_from_secrets_configmaps_and_the_pod_itself() -> None:
     values = environment(*({"name": name, "valueFrom": source} for name, source in sources.items()))
 
     assert values == {"S": "s3cr3t", "C": "fast", "N": "p1", "L": "r1", "IP": "127.0.0.1"}
+
+
+def test_a_secret_that_would_be_files_is_refused_by_name_and_one_that_is_missing_is_none() -> None:
+    there, missing = (
+        Volume.model_validate({"name": "tls", "secret": {"secretName": name, "optional": True}})
+        for name in ("store", "nowhere")
+    )
+
+    refuse_files([missing], SOURCES)
+    with pytest.raises(UnresolvedReference, match='cannot mount secret "store"'):
+        refuse_files([missing, there], SOURCES)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ what the image brings (PATH, HOME ...).
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fieldpipe.errors import ConfigurationError, PermanentError
-from fieldpipe.local.pods.spec import Container, KeyRef, ObjectRef, Variable, VariablesSource
+from fieldpipe.local.pods.spec import Container, KeyRef, ObjectRef, Variable, VariablesSource, Volume
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\(([^)]*)\))")
 _LABEL_OR_ANNOTATION = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")
@@ -73,6 +73,15 @@ def build_command(document: Mapping[str, Any], container: Container, sources: So
     first, *rest = [expand(part, environment) for part in [*container.command, *container.args]]
     program = sys.executable if first in _INTERPRETERS else first
     return Command((program, *rest), environment, container.working_dir or str(workdir))
+
+
+def refuse_files(volumes: Sequence[Volume], sources: Sources) -> None:
+    """Raise UnresolvedReference when a Secret that is there would have to be files."""
+    for volume in volumes:
+        if volume.secret is not None and volume.secret.secret_name in sources.secrets:
+            raise UnresolvedReference(
+                f'volume {volume.name}: the local Pods API cannot mount secret "{volume.secret.secret_name}"'
+            )
 
 
 def build_environment(document: Mapping[str, Any], container: Container, sources: Sources) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 from fieldpipe import logs
 from fieldpipe.errors import ConfigurationError
 from fieldpipe.local.pods import lifecycle, orphans, refusal
-from fieldpipe.local.pods.command import Sources, UnresolvedReference, build_command
+from fieldpipe.local.pods.command import Sources, UnresolvedReference, build_command, refuse_files
 from fieldpipe.local.pods.history import History, Trace
 from fieldpipe.local.pods.logfile import LogFile
 from fieldpipe.local.pods.patches import patched
@@ -140,6 +140,7 @@ class Node:
         container = pod.spec.containers[0]
         self._tell(document, "Scheduled", f"Assigned {self.namespace}/{name} to {lifecycle.NODE}")
         try:
+            refuse_files(pod.spec.volumes, self._sources)
             command = build_command(document, container, self._sources, self._workdir)
             image = _image_variables(pod.folder / "tmp", pod.spec.hostname or name)
             pod.process = PodProcess(command, image, pod.log, partial(self._ended, name))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from fieldpipe.local.pods.refusal import Cause, bad_request, invalid
@@ -78,25 +78,42 @@ class VariablesSource(_Part):
 
 
 class VolumeMount(_Part):
-    """Only scratch at /tmp, for which the pod's own TMPDIR stands in: a process has no file system of its own."""
+    """Scratch at /tmp, for which the pod's own TMPDIR stands in: a process has no file system of its own.
+
+    What is read only may be anywhere: an optional Secret, of which there are no files here.
+    """
 
     name: str
-    mount_path: str
     read_only: bool = False
+    mount_path: str
 
     @field_validator("mount_path")
     @classmethod
-    def _scratch(cls, path: str) -> str:
-        if path.rstrip("/") not in _STAND_INS:
+    def _scratch(cls, path: str, others: ValidationInfo) -> str:
+        if path.rstrip("/") not in _STAND_INS and not others.data.get("read_only"):
             raise ValueError(f"the local Pods API can only mount scratch at {' or '.join(_STAND_INS)}, not {path}")
         return path
 
 
+class SecretFiles(_Part):
+    """The keys of a Secret as files. Here only one that may be missing, and is."""
+
+    secret_name: str
+    optional: Literal[True]
+
+
 class Volume(_Part):
-    """Only an emptyDir."""
+    """An emptyDir, or an optional Secret."""
 
     name: str
-    empty_dir: Mapping[str, Any]
+    empty_dir: Mapping[str, Any] | None = None
+    secret: SecretFiles | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Volume":
+        if (self.empty_dir is None) == (self.secret is None):
+            raise ValueError("exactly one of emptyDir, secret is needed")
+        return self
 
 
 class Container(_Part):
