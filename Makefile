@@ -96,7 +96,7 @@ preflight: $(VENV)/.dev ## what the cluster that kubectl points to lacks (OVERLA
 	@$(MANIFESTS) preflight $(CHOSEN)
 
 lock: $(VENV)/.uv ## cut the locks of requirements/ anew from the .in files
-	@for lock in dev build local airflow webhook worker edge; do \
+	@for lock in dev build local airflow webhook worker edge broker; do \
 	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    $$(test $$lock = dev || echo -c requirements/dev.txt) requirements/$$lock.in -o requirements/$$lock.txt || exit 1; \
 	done
