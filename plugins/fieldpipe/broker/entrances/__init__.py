@@ -1,0 +1,1 @@
+"""Ways in beside gRPC, for sites without a Kraken Collector."""
