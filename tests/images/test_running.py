@@ -102,9 +102,13 @@ def test_worker_runs_plans_in_compiled_code(worker: Image) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["backup_camera", "capture_camera", "close_frame_hours", "connect_sinks", "index_frames"]
+    "script",
+    [
+        *("backup_camera", "capture_camera", "close_frame_hours", "connect_sinks", "index_frames"),
+        *("audit_sentinel", "watch_sentinel"),
+    ],
 )
-def test_worker_image_starts_every_script_of_the_cameras(worker: Image, script: str) -> None:
+def test_worker_image_starts_every_script_of_cameras_and_sentinel(worker: Image, script: str) -> None:
     helped = worker.run("python", "-m", f"scripts.{script}", "--help")
 
     assert (helped.returncode, helped.stdout[:6]) == (0, "usage:"), helped.stderr

@@ -17,10 +17,14 @@ from fieldpipe.settings import (
     CameraSettings,
     ConnectSettings,
     DispatchSettings,
+    EtcdSettings,
+    IntervalSettings,
     KafkaSettings,
     LedgerSettings,
+    MysqlSettings,
     PodSettings,
     RouteSettings,
+    SentinelSettings,
     StoreSettings,
     WebhookSettings,
 )
@@ -29,6 +33,7 @@ UNHASHED, HASHED = "pipeline-config", "pipeline-settings"
 
 PROGRAMS: Mapping[str, tuple[type[BaseSettings], ...]] = MappingProxyType(
     {
+        "scripts.audit_sentinel": (BucketSettings, EtcdSettings, MysqlSettings, SentinelSettings, StoreSettings),
         "scripts.backup_camera": (CameraSettings, KafkaSettings, StoreSettings),
         "scripts.close_frame_hours": (BucketSettings, CameraSettings, StoreSettings),
         "scripts.connect_sinks": (CameraSettings, ConnectSettings, KafkaSettings, StoreSettings),
@@ -46,8 +51,17 @@ PROGRAMS: Mapping[str, tuple[type[BaseSettings], ...]] = MappingProxyType(
         "scripts.ledger": (BucketSettings, LedgerSettings, RouteSettings),
         "scripts.setup_events": (BucketSettings, RouteSettings, StoreSettings, WebhookSettings),
         "scripts.sync_events": (BucketSettings, LedgerSettings, RouteSettings, StoreSettings, WebhookSettings),
+        "scripts.watch_sentinel": (EtcdSettings, IntervalSettings, MysqlSettings, SentinelSettings),
         "webhook.wsgi:app": (BucketSettings, LedgerSettings, RouteSettings, WebhookSettings),
-        "airflow": (BucketSettings, CameraSettings, KafkaSettings, PodSettings, RouteSettings),  # its DAGs
+        "airflow": (  # its DAGs
+            BucketSettings,
+            CameraSettings,
+            EtcdSettings,
+            KafkaSettings,
+            PodSettings,
+            RouteSettings,
+            SentinelSettings,
+        ),
     }
 )
 """What our programs read, by the word of a command that tells them apart. A test holds this against their code."""
