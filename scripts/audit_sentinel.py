@@ -14,10 +14,9 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fieldpipe import errors, logs
-from fieldpipe.errors import ConfigurationError, PermanentError
+from fieldpipe.errors import PermanentError
 from fieldpipe.sentinel.audit import Audit, audit
 from fieldpipe.sentinel.checks import Oddity, oddities
 from fieldpipe.sentinel.etcd import Etcd
@@ -43,11 +42,11 @@ def main() -> int:
     arguments = parser.parse_args()
     logs.configure("audit_sentinel")
     etcd_settings, mysql, sentinel = read(EtcdSettings, MysqlSettings, SentinelSettings)
-    zone, moment = _zone(sentinel.zone), datetime.now(UTC)
+    moment = datetime.now(UTC)
     engine = connect(sentinel, mysql)
     with Etcd(etcd_settings) as etcd:
         found = audit(engine, etcd, sentinel.deletes)
-        odd = oddities(found.expected, moment, zone, timedelta(seconds=sentinel.heartbeat_seconds))
+        odd = oddities(found.expected, moment, sentinel.zone, timedelta(seconds=sentinel.heartbeat_seconds))
         if arguments.print:
             where = "the table above"
             sys.stdout.write(to_csv(found, odd).decode())
@@ -81,13 +80,6 @@ def _verdict(found: Audit, tolerated: int, where: str) -> str:
         f"{len(found.drift)} rows are not as etcd says at revision {found.at.revision} ({kinds}; SENTINEL_DRIFT allows "
         f"{tolerated}): see {where}. A run with repair writes them again, but for corrupt ones: their writers have to"
     )
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ConfigurationError(f"SENTINEL_ZONE: {name!r} is no time zone such as Asia/Tokyo") from error
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The variables keep the names of the documents the project was created from. `.en
 
 from pathlib import Path
 from typing import Literal, TypeVar, overload
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -110,7 +111,7 @@ class CameraSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="CAMERA_")
 
-    topics: str = ""  # separated by commas
+    topics: str = ""  # as `split_topics` takes them
     bucket: str = Field(default="picamera", min_length=3)  # exists already
     zone: str = "Asia/Tokyo"  # of the hours in the keys
     timestamps: bool = True
@@ -120,6 +121,11 @@ class CameraSettings(BaseSettings):
     pods: int = Field(default=1, ge=1, le=64)  # that the partitions are spread over
     keys: SecretStr | None = None  # for encrypted messages: version=key in base64, separated by commas
     password: SecretStr | None = None  # for messages that are encrypted with a password
+
+
+def split_topics(text: str) -> tuple[str, ...]:
+    """The topics of a list with commas, without blanks."""
+    return tuple(topic for topic in map(str.strip, text.split(",")) if topic)
 
 
 class EtcdSettings(BaseSettings):
@@ -157,7 +163,7 @@ class SentinelSettings(BaseSettings):
     deletes: Literal["keep", "mark", "remove"] = "mark"
     schedule: str = "*/15 * * * *"  # of the audit
     drift: int = Field(default=0, ge=0)  # rows that may differ before the audit fails
-    zone: str = "Asia/Tokyo"  # that the writers' clocks show
+    zone: ZoneInfo = ZoneInfo("Asia/Tokyo")  # that the writers' clocks show
     heartbeat_seconds: float = Field(default=120, gt=0)  # how old a device's updateAt may be
     history_days: int = Field(default=90, ge=1)
 
