@@ -9,11 +9,10 @@ from dataclasses import replace
 
 from fieldpipe import errors, logs
 from fieldpipe.cameras.backup import Backup, Share
-from fieldpipe.cameras.connect import split_topics
 from fieldpipe.cameras.frames import options
 from fieldpipe.cameras.kafka import Kafka
 from fieldpipe.errors import ConfigurationError
-from fieldpipe.settings import CameraSettings, KafkaSettings, StoreSettings, read
+from fieldpipe.settings import CameraSettings, KafkaSettings, StoreSettings, read, split_topics
 from fieldpipe.store import ObjectStore, StoreUnavailable
 
 

@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 
 from fieldpipe import errors, logs
 from fieldpipe.cameras.closing import Buckets, Closer
-from fieldpipe.cameras.connect import split_topics
 from fieldpipe.cameras.frames import options
 from fieldpipe.cameras.reading import AT_ONCE
-from fieldpipe.settings import BucketSettings, CameraSettings, StoreSettings, read
+from fieldpipe.settings import BucketSettings, CameraSettings, StoreSettings, read, split_topics
 from fieldpipe.store import ObjectStore, StoreUnavailable
 
 

@@ -20,12 +20,12 @@ from functools import partial
 from pathlib import Path
 
 from fieldpipe import errors
-from fieldpipe.cameras.connect import Kind, Sink, checked_topics, is_reference, split_topics, topics_of
+from fieldpipe.cameras.connect import Kind, Sink, checked_topics, is_reference, topics_of
 from fieldpipe.cameras.connect_checks import Finding, check
 from fieldpipe.cameras.connect_rest import Connect, Status
 from fieldpipe.cameras.connect_sinks import await_running, register, remove
 from fieldpipe.errors import ConfigurationError, PermanentError
-from fieldpipe.settings import CameraSettings, ConnectSettings, KafkaSettings, StoreSettings, read
+from fieldpipe.settings import CameraSettings, ConnectSettings, KafkaSettings, StoreSettings, read, split_topics
 from fieldpipe.store import ObjectStore
 
 PREFIX = "sink-s3-picamera"

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic_settings import BaseSettings
 
 from fieldpipe import settings
 from fieldpipe.errors import ConfigurationError
-from fieldpipe.settings import AirflowSettings, StoreSettings, read
+from fieldpipe.settings import AirflowSettings, StoreSettings, read, split_topics
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
@@ -34,6 +36,11 @@ def test_a_secret_does_not_print_itself(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert group.secret_key.get_secret_value() == "canary-5531"
     assert "canary" not in repr(group)
+
+
+@given(st.lists(st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)), st.sampled_from(["", " ", "\t "]))
+def test_a_list_of_topics_survives_blanks(topics: list[str], blank: str) -> None:
+    assert split_topics(f"{blank},{blank}".join(topics)) == tuple(topics)
 
 
 def test_the_example_file_lists_every_variable() -> None:

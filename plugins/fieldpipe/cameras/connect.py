@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fieldpipe.errors import ConfigurationError
+from fieldpipe.settings import split_topics
 
 Kind = Literal["image", "timestamp"]
 
@@ -89,11 +90,6 @@ class Sink:
             for name, there, here in pairs
             if (set(split_topics(there)) != set(self.topics) if name == "topics" else there != here)
         ]
-
-
-def split_topics(text: str) -> tuple[str, ...]:
-    """The topics of a list with commas, without blanks."""
-    return tuple(topic for topic in map(str.strip, text.split(",")) if topic)
 
 
 def checked_topics(topics: Iterable[str]) -> tuple[str, ...]:

@@ -3,10 +3,8 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fieldpipe.cameras.connect import Sink, checked_topics, is_reference, split_topics, topics_of
+from fieldpipe.cameras.connect import Sink, checked_topics, is_reference, topics_of
 from fieldpipe.errors import ConfigurationError
 from fieldpipe.settings import CameraSettings, StoreSettings
 from scripts import connect_sinks
@@ -257,11 +255,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Any, content: str | None)
 def test_topics_that_kafka_cannot_have_are_refused(topics: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError):
         checked_topics(topics)
-
-
-@given(st.lists(st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)), st.sampled_from(["", " ", "\t "]))
-def test_a_list_of_topics_survives_blanks(topics: list[str], blank: str) -> None:
-    assert split_topics(f"{blank},{blank}".join(topics)) == tuple(topics)
 
 
 # whose connector it is
