@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from pathlib import Path
 
 from fieldpipe.errors import PermanentError
 from tests.bench.convert_peers import PROJECT
+from tests.memory import Peak
 
-SAMPLES = 0.02  # seconds between two looks at a process's memory
 _LOOKS = 0.002  # seconds between two looks for the first byte
 _MEGABYTE = 1_000_000
 
@@ -24,7 +23,7 @@ class Usage:
     """What a command took. `cpu`: seconds of user and system time, of all its threads and the processes it waited for.
 
     `peak`: the most resident memory (ru_maxrss), `private`: the most that it shared with nobody (the Private lines of
-    smaps_rollup, looked at every SAMPLES), both in bytes. `rows` are lines behind the headings of its CSV files.
+    smaps_rollup, looked at as long as it runs), both in bytes. `rows` are lines behind the headings of its CSV files.
     `first`: seconds from its start to the first byte on disk, if that was asked.
     """
 
@@ -55,7 +54,7 @@ class Bench:
             process = subprocess.Popen(
                 command, cwd=PROJECT, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-            memory = _Private(process.pid)
+            memory = Peak(process.pid, private=True)
             first = self._await_first(process) - begin if watch_first else 0.0
             _, status, used = os.wait4(process.pid, 0)
             wall = time.monotonic() - begin
@@ -84,32 +83,6 @@ class Bench:
         for folder in (self.out, self._temporary):
             shutil.rmtree(folder, ignore_errors=True)
         self._temporary.mkdir(parents=True)
-
-
-class _Private:
-    """Looks at a process's memory while it lives."""
-
-    def __init__(self, pid: int) -> None:
-        self._path = Path(f"/proc/{pid}/smaps_rollup")
-        self._most = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-
-    def most(self) -> int:
-        """The most that was seen; ends the watch."""
-        self._ended.set()
-        self._thread.join()
-        return self._most
-
-    def _watch(self) -> None:
-        while not self._ended.wait(SAMPLES):
-            try:
-                lines = self._path.read_text().splitlines()
-            except (FileNotFoundError, ProcessLookupError):
-                return
-            kilobytes = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
-            self._most = max(self._most, kilobytes * 1024)
 
 
 def megabytes(size: float) -> str:
