@@ -89,6 +89,17 @@ class Recreating(Connection):
         return super().read(*place)
 
 
+def overtaken(world: CameraWorld, happens: Callable[[], None]) -> None:
+    """A backup under which its topic is made again: the former life stays as it is, and the next backup goes on."""
+    with Recreating(KafkaSettings(brokers=world.kafka.address), happens) as connection:
+        backup = Backup(connection, world.store, world.bucket, options(CameraSettings(topics=world.topic)))
+        assert backup.run([world.topic]) == EXIT_TRANSIENT
+    check(world.store, world.bucket, [life for life in world.lives if life.epoch == 1])
+
+    assert world.run() == 0, world.logs()
+    world.check()
+
+
 def test_a_topic_that_is_made_again_under_a_backup_leaves_its_former_life_untouched(
     camera_worlds: Worlds, any_kafka: Kafka
 ) -> None:
@@ -100,13 +111,7 @@ def test_a_topic_that_is_made_again_under_a_backup_leaves_its_former_life_untouc
         world.recreate_topic()
         world.send(frames(50, 300))
 
-    with Recreating(KafkaSettings(brokers=any_kafka.address), happens) as connection:
-        backup = Backup(connection, world.store, world.bucket, options(CameraSettings(topics=world.topic)))
-        assert backup.run([world.topic]) == EXIT_TRANSIENT
-    check(world.store, world.bucket, [life for life in world.lives if life.epoch == 1])
-
-    assert world.run() == 0, world.logs()
-    world.check()
+    overtaken(world, happens)
 
 
 def test_a_backup_that_slept_while_its_topic_was_made_again_overwrites_nothing(
@@ -120,10 +125,4 @@ def test_a_backup_that_slept_while_its_topic_was_made_again_overwrites_nothing(
         world.recreate_topic()
         world.send(frames(20, 300))
 
-    with Recreating(KafkaSettings(brokers=any_kafka.address), happens) as connection:
-        backup = Backup(connection, world.store, world.bucket, options(CameraSettings(topics=world.topic)))
-        assert backup.run([world.topic]) == EXIT_TRANSIENT
-    check(world.store, world.bucket, [life for life in world.lives if life.epoch == 1])
-
-    assert world.run() == 0, world.logs()
-    world.check()
+    overtaken(world, happens)
