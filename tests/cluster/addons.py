@@ -20,7 +20,7 @@ COREFILE = """
 }
 """
 DNS_LABELS = {"k8s-app": "kube-dns"}  # by these labels NetworkPolicies everywhere find it
-VOLUMES = 12
+VOLUMES = 14
 
 
 def apply(plane: ControlPlane, volumes: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fieldpipe.deploy.images import project_version
+from fieldpipe.local.etcd import etcd_program
 from tests import kafka_programs
 from tests.cluster.programs import NotHere, cache, digest
 from tests.stacks import PROJECT
@@ -20,6 +21,8 @@ STAND_INS = {
     "redis": "docker.io/library/redis:7.2.11",
     "minio": "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
     "kafka": f"docker.io/apache/kafka:{kafka_programs.KAFKA}",
+    "etcd": "quay.io/coreos/etcd:v3.5.25",
+    "mariadb": "docker.io/library/mariadb:10.11.19",
 }
 RECIPES = Path(__file__).resolve().parent / "stand_ins"
 
@@ -54,6 +57,7 @@ def _stand_in(name: str) -> str:
     if minio is None:
         raise NotHere("there is no `minio` on PATH to make an image of (.ci/run builds one)")
     shutil.copy(minio, context)
+    shutil.copy(etcd_program(), context)
     try:
         shutil.copytree(kafka_programs.jars(), context / "kafka", dirs_exist_ok=True)
     except kafka_programs.NotHere as missing:

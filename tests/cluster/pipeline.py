@@ -18,6 +18,18 @@ print(*(found.key for found in store.list("{bucket}")), sep="\\n")
 """
 
 
+SENTINEL = "deployment/sentinel"
+ROWS = """
+from sqlalchemy import select
+from fieldpipe.sentinel.schema import connect
+from fieldpipe.sentinel.tables import device
+from fieldpipe.settings import MysqlSettings, SentinelSettings, read
+with connect(*read(SentinelSettings, MysqlSettings)).connect() as connection:
+    for row in connection.execute(select(device.c.deviceName, device.c.os)):
+        print(*row)
+"""
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """The applied pipeline."""
@@ -59,7 +71,8 @@ class Pipeline:
 
     def tables(self) -> set[str]:
         """The keys of all tables of recordings."""
-        return {key for key in self.keys("processed-data") if key.endswith(".csv")} - self.frame_tables()
+        others = ("frames/", "sentinel/")
+        return {key for key in self.keys("processed-data") if key.endswith(".csv") and not key.startswith(others)}
 
     def frame_tables(self) -> set[str]:
         """The keys of everything that was made of frames."""
@@ -68,6 +81,10 @@ class Pipeline:
     def frames(self, suffix: str) -> set[str]:
         """What is left of the keys of a camera's objects with this ending: images, or times."""
         return {key.removesuffix(suffix) for key in self.keys("picamera") if key.endswith(suffix)}
+
+    def rows(self) -> set[tuple[str, str]]:
+        """The mirror's devices and what they run, as the watcher's account sees them."""
+        return {tuple(line.split(" ")) for line in self.python(ROWS, SENTINEL).splitlines()}
 
     def describe(self) -> str:
         """Pods and what went wrong, for an error message."""

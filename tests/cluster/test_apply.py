@@ -24,6 +24,7 @@ ALWAYS_RUNNING = {  # what reads the settings all the time
     "Deployment/airflow-scheduler",
     "Deployment/airflow-triggerer",
     "Deployment/dispatcher",
+    "Deployment/sentinel",
     "Deployment/webhook-receiver",
     "StatefulSet/airflow-worker",
 }

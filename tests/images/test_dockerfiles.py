@@ -58,7 +58,9 @@ def test_it_installs_its_own_lock_with_hashes_only(image: str) -> None:
 
 def test_every_script_that_a_manifest_starts_is_in_an_image() -> None:
     in_images = {path for image in IMAGES for path in copied(image) if path.startswith("scripts/")}
-    manifests = [path.read_text() for folder in ("base", "overlays") for path in (ROOT / folder).rglob("*.yaml")]
+    manifests = [
+        path.read_text() for folder in ("base", "components", "overlays") for path in (ROOT / folder).rglob("*.yaml")
+    ]
 
     started = {f"scripts/{name}.py" for text in manifests for name in re.findall(r"\bscripts\.([a-z_]+)", text)}
 

@@ -3,7 +3,17 @@
 from typing import Any
 
 from fieldpipe.deploy import rules
-from fieldpipe.deploy.rules import cameras, changes, network, placing, references, security, selection, settings
+from fieldpipe.deploy.rules import (
+    cameras,
+    changes,
+    network,
+    placing,
+    references,
+    security,
+    selection,
+    sentinel,
+    settings,
+)
 
 GONE: Any = object()
 TEMPLATE = "spec.template.spec"
@@ -95,7 +105,7 @@ BROKEN = [
     (
         references.needs_exist({}),
         ("ServiceAccount/fieldpipe", "metadata.name", "others"),
-        "ServiceAccount fieldpipe: is not there, and is named by Deployment dispatcher, Deployment webhook-receiver",
+        "ServiceAccount fieldpipe: is not there, and is named by Deployment dispatcher, Deployment sentinel",
     ),
     (
         references.needs_exist({}),
@@ -276,6 +286,37 @@ BROKEN = [
         cameras.cameras_are_whole,
         ("ConfigMap/pipeline-config", "data.KAFKA_BROKERS", "kafka:9092"),
         "ConfigMap pipeline-config: has cameras on, and no pod is let out to Kafka: take components/cameras",
+    ),
+    (
+        sentinel.sentinel_is_whole,
+        ("Deployment/sentinel", "metadata.name", "watcher"),
+        "ConfigMap pipeline-config: has the sentinel on, and nobody follows etcd: take components/sentinel",
+    ),
+    (
+        sentinel.sentinel_is_whole,
+        ("ConfigMap/pipeline-config", "data.MY_MYSQL_HOST", GONE),
+        "ConfigMap pipeline-config: MY_MYSQL_HOST is not set, and the sentinel is on: the overlay's config.env",
+    ),
+    (
+        sentinel.sentinel_is_whole,
+        ("ConfigMap/pipeline-config", "data.MY_ETCD_HOST", "etcd.example.com"),
+        "ConfigMap pipeline-config: MY_ETCD_HOST is etcd.example.com, which stands for yours",
+    ),
+    (
+        sentinel.sentinel_is_whole,
+        ("ConfigMap/pipeline-config", "data.MY_ETCD_HOST", "etcd:2379"),
+        "ConfigMap pipeline-config: MY_ETCD_HOST is etcd:2379, not the name of a host: its port has a variable",
+    ),
+    (
+        network.urls_are_admitted,
+        ("Deployment/sentinel", "spec.template.metadata.labels.fieldpipe/uses-mysql", GONE),
+        "Deployment sentinel: MY_MYSQL_HOST leads to mysql:3306, but no NetworkPolicy lets Deployment sentinel out to "
+        "StatefulSet mysql",
+    ),
+    (
+        references.needs_exist({}),
+        ("Secret/fieldpipe-mysql", "data", {"user": "c2VudGluZWw="}),
+        "Secret fieldpipe-mysql, key password: is not there, and is named by Deployment sentinel, StatefulSet mysql",
     ),
 ]
 

@@ -6,7 +6,17 @@
 from collections.abc import Sequence
 
 from fieldpipe.deploy.objects import Manifests
-from fieldpipe.deploy.rules import cameras, changes, network, placing, references, security, selection, settings
+from fieldpipe.deploy.rules import (
+    cameras,
+    changes,
+    network,
+    placing,
+    references,
+    security,
+    selection,
+    sentinel,
+    settings,
+)
 from fieldpipe.deploy.rules.fault import Fault, Rule
 from fieldpipe.deploy.rules.references import Existing
 
@@ -19,6 +29,8 @@ IMAGES = (
     "docker.io/library/redis",
     "docker.io/apache/kafka",
     "kafka-connect",
+    "quay.io/coreos/etcd",
+    "docker.io/library/mariadb",
 )
 
 POD_RULES: tuple[Rule, ...] = (  # of a single pod too
@@ -48,6 +60,7 @@ ALWAYS: tuple[Rule, ...] = (
     network.urls_are_admitted,
     settings.both_say_the_same,
     cameras.cameras_are_whole,
+    sentinel.sentinel_is_whole,
     placing.names_are_unique,
     placing.promised_names_exist,
     changes.jobs_can_be_applied_again,

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from fieldpipe.deploy.fields import Object, contents
 from fieldpipe.deploy.objects import Manifests
 from fieldpipe.deploy.rules.fault import Fault, fault
-from fieldpipe.deploy.rules.settings import UNHASHED
+from fieldpipe.deploy.rules.settings import PLACEHOLDER, UNHASHED
 
 NEEDED = ("KAFKA_BROKERS", "CAMERA_TOPICS")
 WAY = "to-kafka"
-_PLACEHOLDER = re.compile(r"\bexample\.(com|net|org)\b|[<>]|change-?me", re.IGNORECASE)
 _BROKERS = re.compile(r"[\w.-]+:\d+(,[\w.-]+:\d+)*")
 
 
@@ -29,7 +28,7 @@ def _incomplete(config: Object, values: dict[str, str]) -> Iterator[Fault]:
     for name, value in values.items():
         if not value:
             yield fault(config, f"{name} is not set, and cameras are on: the overlay's config.env")
-        elif _PLACEHOLDER.search(value):
+        elif PLACEHOLDER.search(value):
             yield fault(config, f"{name} is {value}, which stands for yours")
     if (brokers := values["KAFKA_BROKERS"]) and not _BROKERS.fullmatch(brokers):
         yield fault(config, f"KAFKA_BROKERS is {brokers}, not host:port, separated by commas")

@@ -30,6 +30,7 @@ from fieldpipe.settings import (
 )
 
 UNHASHED, HASHED = "pipeline-config", "pipeline-settings"
+PLACEHOLDER = re.compile(r"\bexample\.(com|net|org)\b|[<>]|change-?me", re.IGNORECASE)  # in a value that is no one's
 
 PROGRAMS: Mapping[str, tuple[type[BaseSettings], ...]] = MappingProxyType(
     {
@@ -82,6 +83,7 @@ _OTHERS = {
     "minio": r"MINIO_(ROOT_USER|ROOT_PASSWORD|BROWSER\w*|SCANNER_\w+|API_\w+|PROMETHEUS_AUTH_TYPE|UPDATE|CALLHOME_\w+)|"
     r"MINIO_NOTIFY_WEBHOOK_(ENABLE|ENDPOINT|AUTH_TOKEN|QUEUE_DIR|QUEUE_LIMIT|CLIENT_CERT|CLIENT_KEY)_[A-Z0-9_]+",
     "fieldpipe-worker": r"SS_[A-Z0-9_]+|PICAMERA2_[A-Z0-9_]+|SCHEDULE|CAMERA_(SOURCE|SPOOL\w*)",  # of a sensor
+    "mariadb": r"MARIADB_(ROOT_PASSWORD|USER|PASSWORD)",
     "kafka": r"KAFKA_(HEAP_OPTS|LOG4J_OPTS|OPTS)|EXTRA_ARGS|LOG_DIR",
     "postgres": r"POSTGRES_(USER|PASSWORD|DB|INITDB_ARGS)|PG[A-Z]+",
     "redis": r"REDIS(CLI_AUTH|_PASSWORD)",
