@@ -50,9 +50,11 @@ class MariadbServer:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.parent.mkdir(parents=True, exist_ok=True)
         account.touch(mode=0o600)
+        who = f"'{USER}'@'{probe.HOST}'"
         account.write_text(
-            f"FLUSH PRIVILEGES;\nGRANT ALL ON *.* TO '{USER}'@'{probe.HOST}' IDENTIFIED BY '{self.password.get_secret_value()}' "
-            "WITH GRANT OPTION;\n"
+            "FLUSH PRIVILEGES;\n"  # before it there are no accounts
+            f"CREATE USER {who} IDENTIFIED BY '{self.password.get_secret_value()}';\n"
+            f"GRANT ALL ON *.* TO {who} WITH GRANT OPTION;\n"
         )
         try:
             self._install(fresh, account)
