@@ -1,0 +1,195 @@
+"""The spool: a reading is on disk before it is acknowledged, and stays until every sink that it goes to has it.
+
+One thread writes the file, and commits what came in meanwhile together, with one flush to the disk; the sinks read
+their queues from it. Whoever is killed at any time: what was committed is there at the next start, whole. Always, for
+each sink: received = delivered + dead + queued.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any, NamedTuple, TypeVar
+
+from fieldpipe.broker import spoolfile
+from fieldpipe.broker.reading import Reading
+from fieldpipe.broker.spoolfile import Counts, Queued, SpoolFull, SpoolUnavailable
+from fieldpipe.crashpoints import reach
+from fieldpipe.errors import ConfigurationError
+
+__all__ = ["FILE", "Counts", "Queued", "Spool", "SpoolFull", "SpoolUnavailable"]
+
+T = TypeVar("T")
+
+FILE = "readings.db"
+GROUP = 1000  # changes that are flushed together, at most
+
+
+class _Work(NamedTuple):
+    """A change that waits for the writer."""
+
+    change: Callable[[sqlite3.Connection], Any]
+    done: Future[Any]
+    arrives: bool  # a reading: wake who waits for one
+
+
+class Spool:
+    """Of one process at a time, and of all its threads."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """Open it, or make it. Raises ConfigurationError when another broker has it, or it cannot be written."""
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._lock = _locked(folder)
+        connection = spoolfile.connect(folder / FILE)
+        self._bytes = spoolfile.size(connection)  # what is on the disk, and what is about to be
+        self._counting = threading.Lock()
+        self._readers = threading.local()
+        self._arrived = threading.Condition()
+        self._arrivals = 0
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self._writer = threading.Thread(target=self._write, args=(connection,), name="spool", daemon=True)
+        self._writer.start()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the readings in it."""
+        return self._bytes
+
+    def put(self, reading: Reading, sinks: Sequence[str]) -> Future[None]:
+        """Done when it is on disk. Raises SpoolFull at once; the future raises SpoolFull or SpoolUnavailable."""
+        body = spoolfile.encode(reading)
+        with self._counting:
+            if self._bytes + len(body) > self._max_bytes:
+                what = f"the spool {self._folder} holds {self._bytes:,} of {self._max_bytes:,} bytes"
+                raise SpoolFull(f"{what}: a sink does not take its readings, or KRAKENB_SPOOL_BYTES is too small")
+            self._bytes += len(body)
+        done = self._submit(lambda c: spoolfile.store(c, reading.received, body, sinks), arrives=True)
+        done.add_done_callback(lambda future: self._give_back(len(body)) if future.exception() else None)
+        return done
+
+    def first(self, sink: str, limit: int, max_bytes: int) -> list[Queued]:
+        """The first readings that wait for a sink, in the order they came; one at least, if there is one.
+
+        Raises SpoolUnavailable.
+        """
+        return self._ask(lambda c: spoolfile.first_queued(c, sink, limit, max_bytes))
+
+    def settle(self, sink: str, positions: Sequence[int]) -> None:
+        """The sink has these. Raises SpoolUnavailable: then they will be delivered once more."""
+        self._give_back(self._submit(lambda c: spoolfile.settle(c, sink, positions)).result())
+
+    def bury(self, sink: str, position: int, reason: str) -> None:
+        """The sink will never take this one. Raises SpoolUnavailable."""
+        self._submit(lambda c: spoolfile.bury(c, sink, position, reason)).result()
+
+    def expire(self, before: int, reason: str) -> int:
+        """Bury some of what came in before that moment (ns) and still waits; how many. Raises SpoolUnavailable."""
+        return self._submit(lambda c: spoolfile.expire(c, before, reason, GROUP)).result()
+
+    def counts(self) -> Mapping[str, Counts]:
+        """By sink, all of one moment. Raises SpoolUnavailable."""
+        return self._ask(spoolfile.counts)
+
+    def wait(self, seen: int, seconds: float) -> int:
+        """Until more came than `seen`, or for so long. Returns what is to be given the next time."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._arrivals != seen, seconds)
+            return self._arrivals
+
+    def wake(self) -> None:
+        """Let whoever waits look again."""
+        with self._arrived:
+            self._arrivals += 1
+            self._arrived.notify_all()
+
+    def close(self) -> None:
+        """When everything that was put is on disk. Nobody uses it afterwards."""
+        self._work.put(None)
+        self._writer.join()
+        self._lock.close()
+
+    def _give_back(self, size: int) -> None:
+        with self._counting:
+            self._bytes -= size
+
+    def _submit(self, change: Callable[[sqlite3.Connection], T], *, arrives: bool = False) -> Future[T]:
+        done: Future[T] = Future()
+        self._work.put(_Work(change, done, arrives))
+        return done
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """With this thread's own connection, that no writer holds up."""
+        try:
+            if not hasattr(self._readers, "connection"):
+                self._readers.connection = spoolfile.connect(self._folder / FILE)
+            return question(self._readers.connection)
+        except sqlite3.Error as error:
+            raise _ours(self._folder, error) from error
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        """The writer's thread: until it is told to end."""
+        work: _Work | None
+        while (work := self._work.get()) is not None:
+            group = [work]
+            while len(group) < GROUP and not self._work.empty():
+                if (work := self._work.get()) is None:
+                    self._work.put(None)  # after this group
+                    break
+                group.append(work)
+            try:
+                results = _commit(connection, group)
+            except Exception as error:  # noqa: BLE001 -- a bug is raised where the change was asked for; this goes on
+                for each in group:
+                    each.done.set_exception(_ours(self._folder, error))
+                continue
+            for each, result in zip(group, results, strict=True):
+                each.done.set_result(result)
+            if any(each.arrives for each in group):
+                self.wake()
+        connection.close()
+
+
+def _commit(connection: sqlite3.Connection, group: Sequence[_Work]) -> list[object]:
+    """All of them, or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        results = [each.change(connection) for each in group]
+        reach("broker.storing")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    reach("broker.stored")
+    return results
+
+
+def _locked(folder: Path) -> IO[str]:
+    """Held until it is closed, or the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise ConfigurationError(f"KRAKENB_SPOOL: nothing can be written to {folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigurationError(
+            f"KRAKENB_SPOOL: another broker uses {folder}; give each a folder of its own"
+        ) from error
+    return lock
+
+
+def _ours(folder: Path, error: Exception) -> Exception:
+    if not isinstance(error, sqlite3.Error):
+        return error
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return SpoolFull(f"the disk of the spool {folder} is full")
+    return SpoolUnavailable(f"the spool {folder}: {error}")

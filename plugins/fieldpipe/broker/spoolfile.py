@@ -1,0 +1,210 @@
+"""The file of the spool: its tables, and every statement about them.
+
+Functions that are given a connection do not commit: whoever calls them does.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import time_ns
+from typing import NamedTuple
+
+from fieldpipe.broker.reading import Reading
+from fieldpipe.errors import ConfigurationError, PermanentError, TransientError
+
+BUSY_SECONDS = 10.0  # that one writer waits for another: the broker for who retries dead letters
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS readings (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, received INTEGER NOT NULL, size INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS queue (
+    sink TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (sink, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead (
+    sink TEXT NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (sink, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sinks (
+    sink TEXT PRIMARY KEY, received INTEGER NOT NULL DEFAULT 0, delivered INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+"""
+
+# Per sink one look at a primary key: nobody waits for this reading any more, nor asks what became of it.
+_FORGET = """
+DELETE FROM readings WHERE position = ?
+    AND NOT EXISTS (SELECT 1 FROM sinks JOIN queue USING (sink) WHERE queue.position = readings.position)
+    AND NOT EXISTS (SELECT 1 FROM sinks JOIN dead USING (sink) WHERE dead.position = readings.position)
+RETURNING size
+"""
+
+
+class SpoolFull(TransientError):
+    """There is no room for this reading. It was not taken."""
+
+
+class SpoolUnavailable(TransientError):
+    """The disk did not do it. A reading was not taken, or stays in its queue."""
+
+
+class Damaged(PermanentError):
+    """What is on the disk is not what was written."""
+
+
+class Queued(NamedTuple):
+    """A reading that waits for a sink. None: the disk did not keep it."""
+
+    position: int
+    received: int
+    reading: Reading | None
+
+
+class Counts(NamedTuple):
+    """What became of the readings that went to a sink."""
+
+    received: int
+    delivered: int
+    dead: int
+    queued: int
+
+
+class DeadLetter(NamedTuple):
+    """A reading that a sink will not take. `at`: when that was found out, in nanoseconds since 1970."""
+
+    sink: str
+    position: int
+    at: int
+    reason: str
+    reading: Reading | None
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that commits each statement by itself, until BEGIN. Makes the file, and the tables in it.
+
+    Raises ConfigurationError when there can be no such file, PermanentError when it is none of ours.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is a flush to the disk
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.executescript(_SCHEMA)
+    except sqlite3.OperationalError as error:
+        raise ConfigurationError(f"KRAKENB_SPOOL: {path} cannot be opened: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise PermanentError(f"{path} is damaged ({error}): move it away, and keep it; a new one is made") from error
+    return connection
+
+
+def store(connection: sqlite3.Connection, received: int, body: bytes, sinks: Sequence[str]) -> None:
+    """A reading, and that it is to go to these sinks."""
+    row = (received, len(body), zlib.crc32(body), body)
+    statement = "INSERT INTO readings (received, size, checksum, body) VALUES (?, ?, ?, ?)"
+    position = connection.execute(statement, row).lastrowid
+    for sink in sinks:
+        connection.execute("INSERT INTO queue (sink, position) VALUES (?, ?)", (sink, position))
+        connection.execute(
+            "INSERT INTO sinks (sink, received) VALUES (?, 1) ON CONFLICT DO UPDATE SET received = received + 1",
+            (sink,),
+        )
+
+
+def first_queued(connection: sqlite3.Connection, sink: str, limit: int, max_bytes: int) -> list[Queued]:
+    """The first readings that wait for a sink, in the order they came; one at least, if there is one."""
+    found: list[Queued] = []
+    size = 0
+    statement = (
+        "SELECT position, received, checksum, body FROM queue JOIN readings USING (position) "
+        "WHERE sink = ? ORDER BY position LIMIT ?"
+    )
+    rows = connection.execute(statement, (sink, limit))
+    for position, received, checksum, body in rows:
+        size += len(body)
+        if found and size > max_bytes:
+            break
+        found.append(Queued(position, received, _checked(checksum, body)))
+    rows.close()
+    return found
+
+
+def settle(connection: sqlite3.Connection, sink: str, positions: Sequence[int]) -> int:
+    """The sink has these. How many bytes nobody needs any more."""
+    connection.executemany("DELETE FROM queue WHERE sink = ? AND position = ?", [(sink, each) for each in positions])
+    connection.execute("UPDATE sinks SET delivered = delivered + ? WHERE sink = ?", (len(positions), sink))
+    return sum(size for each in positions for (size,) in connection.execute(_FORGET, (each,)).fetchall())
+
+
+def bury(connection: sqlite3.Connection, sink: str, position: int, reason: str) -> None:
+    """The sink will not take this one."""
+    connection.execute("DELETE FROM queue WHERE sink = ? AND position = ?", (sink, position))
+    connection.execute("INSERT INTO dead VALUES (?, ?, ?, ?)", (sink, position, time_ns(), reason))
+
+
+def expire(connection: sqlite3.Connection, before: int, reason: str, limit: int) -> int:
+    """Bury what came in before that moment and still waits. How many were."""
+    statement = (
+        "SELECT sink, position FROM queue JOIN readings USING (position) WHERE received < ? ORDER BY position LIMIT ?"
+    )
+    old = connection.execute(statement, (before, limit)).fetchall()
+    for sink, position in old:
+        bury(connection, sink, position, reason)
+    return len(old)
+
+
+def dead_letters(connection: sqlite3.Connection, sink: str | None = None) -> Iterator[DeadLetter]:
+    """Those of a sink, or all, in the order they came in."""
+    statement = (
+        "SELECT sink, position, at, reason, checksum, body FROM dead JOIN readings USING (position) "
+        "WHERE ?1 IS NULL OR sink = ?1 ORDER BY position, sink"
+    )
+    for name, position, at, reason, checksum, body in connection.execute(statement, (sink,)):
+        yield DeadLetter(name, position, at, reason, _checked(checksum, body))
+
+
+def retry(connection: sqlite3.Connection, letters: Iterable[tuple[str, int]]) -> int:
+    """Put dead letters, by sink and position, back into their queues. How many were there."""
+    found = 0
+    for sink, position in letters:
+        there = connection.execute("DELETE FROM dead WHERE sink = ? AND position = ?", (sink, position)).rowcount
+        if there:
+            connection.execute("INSERT INTO queue (sink, position) VALUES (?, ?)", (sink, position))
+        found += there
+    return found
+
+
+def counts(connection: sqlite3.Connection) -> Mapping[str, Counts]:
+    """By sink, all of one moment: received = delivered + dead + queued."""
+    statement = (
+        "SELECT sink, received, delivered, (SELECT count(*) FROM dead WHERE dead.sink = sinks.sink), "
+        "(SELECT count(*) FROM queue WHERE queue.sink = sinks.sink) FROM sinks"
+    )
+    return {sink: Counts(*numbers) for sink, *numbers in connection.execute(statement)}
+
+
+def size(connection: sqlite3.Connection) -> int:
+    """Bytes of all readings that are kept."""
+    (found,) = connection.execute("SELECT coalesce(sum(size), 0) FROM readings").fetchone()
+    return int(found)
+
+
+def encode(reading: Reading) -> bytes:
+    """As it lies on the disk: a line of JSON, then the payload as it came."""
+    head = asdict(reading)
+    payload: bytes = head.pop("payload")
+    return json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n" + payload
+
+
+def decode(body: bytes) -> Reading:
+    """What `encode` was given."""
+    head, _, payload = body.partition(b"\n")
+    return Reading(**json.loads(head.decode("utf-8", "surrogatepass")), payload=payload)
+
+
+def _checked(checksum: int, body: bytes) -> Reading | None:
+    return decode(body) if zlib.crc32(body) == checksum else None

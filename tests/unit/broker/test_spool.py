@@ -1,0 +1,146 @@
+"""What the spool keeps, and how it counts."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fieldpipe.broker import spoolfile
+from fieldpipe.broker.reading import Reading, accept
+from fieldpipe.broker.spool import FILE, Counts, Spool, SpoolFull
+from fieldpipe.errors import ConfigurationError
+
+ROOM = 10_000_000
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(tmp_path, ROOM)
+    yield spool
+    spool.close()
+
+
+def reading(number: int = 0, payload: bytes = b'{"a": 1}') -> Reading:
+    return accept("webhook", "application/json", '{"device": "one"}', payload, clock=lambda: number)
+
+
+def waiting(spool: Spool, sink: str, limit: int = 100) -> list[Reading | None]:
+    return [each.reading for each in spool.first(sink, limit, ROOM)]
+
+
+def test_a_reading_waits_for_each_of_its_sinks_until_that_one_has_it(spool: Spool) -> None:
+    first, second = reading(1), reading(2)
+    spool.put(first, ["redis", "slack"]).result()
+    spool.put(second, ["redis"]).result()
+
+    spool.settle("redis", [spool.first("redis", 1, ROOM)[0].position])
+
+    assert (waiting(spool, "redis"), waiting(spool, "slack")) == ([second], [first])
+    assert spool.counts() == {"redis": Counts(2, 1, 0, 1), "slack": Counts(1, 0, 0, 1)}
+
+
+def test_what_was_put_is_there_after_the_next_start_and_what_was_settled_is_not(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, ROOM)
+    readings = [reading(number) for number in range(3)]
+    for each in readings:
+        spool.put(each, ["redis"])
+    spool.close()
+
+    spool = Spool(tmp_path, ROOM)
+    spool.settle("redis", [spool.first("redis", 1, ROOM)[0].position])
+    spool.close()
+
+    spool = Spool(tmp_path, ROOM)
+    assert waiting(spool, "redis") == readings[1:]
+    spool.close()
+
+
+def test_a_full_spool_refuses_and_takes_again_when_a_sink_has_taken(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 2_500)
+    spool.put(reading(1, bytes(1000)), ["redis"]).result()
+    spool.put(reading(2, bytes(1000)), ["redis"]).result()
+
+    with pytest.raises(SpoolFull, match="KRAKENB_SPOOL_BYTES"):
+        spool.put(reading(3, bytes(1000)), ["redis"])
+    spool.settle("redis", [spool.first("redis", 1, ROOM)[0].position])
+    spool.put(reading(4, bytes(1000)), ["redis"]).result()
+
+    assert [each and each.received for each in waiting(spool, "redis")] == [2, 4]
+    spool.close()
+
+
+def test_dead_letters_are_kept_and_can_be_put_back(spool: Spool, tmp_path: Path) -> None:
+    poison = reading(7)
+    spool.put(poison, ["influxdb"]).result()
+    (queued,) = spool.first("influxdb", 1, ROOM)
+    spool.bury("influxdb", queued.position, "field type conflict")
+    assert spool.counts() == {"influxdb": Counts(1, 0, 1, 0)}
+
+    with closing(spoolfile.connect(tmp_path / FILE)) as other:
+        (letter,) = spoolfile.dead_letters(other)
+        assert (letter.sink, letter.reason, letter.reading) == ("influxdb", "field type conflict", poison)
+        assert spoolfile.retry(other, [("influxdb", letter.position), ("influxdb", 99)]) == 1
+
+    assert waiting(spool, "influxdb") == [poison]
+    assert spool.counts() == {"influxdb": Counts(1, 0, 0, 1)}
+
+
+def test_what_waited_too_long_is_a_dead_letter(spool: Spool) -> None:
+    for number in (1, 2, 3):
+        spool.put(reading(number), ["redis"]).result()
+
+    assert spool.expire(3, "too old") == 2
+    assert [each and each.received for each in waiting(spool, "redis")] == [3]
+    assert spool.counts() == {"redis": Counts(3, 0, 2, 1)}
+
+
+def test_a_reading_that_the_disk_did_not_keep_is_told_and_hides_no_other(spool: Spool, tmp_path: Path) -> None:
+    for number in (1, 2):
+        spool.put(reading(number), ["redis"]).result()
+    with closing(sqlite3.connect(tmp_path / FILE)) as other, other:
+        other.execute("UPDATE readings SET body = zeroblob(size) WHERE position = 1")
+
+    assert [each and each.received for each in waiting(spool, "redis")] == [None, 2]
+
+
+def test_two_brokers_cannot_have_one_spool(spool: Spool, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="another broker uses"):
+        Spool(tmp_path, ROOM)
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match=r"KRAKENB_SPOOL.*file"):
+        Spool(tmp_path / "file", ROOM)
+
+
+def test_one_call_gets_no_more_bytes_than_it_can_carry_but_always_one_reading(spool: Spool) -> None:
+    for number in (1, 2, 3):
+        spool.put(reading(number, bytes(1000)), ["redis"]).result()
+
+    assert len(spool.first("redis", 10, 2_500)) == 2
+    assert len(spool.first("redis", 10, 1)) == 1
+
+
+def test_more_that_comes_wakes_who_waits(spool: Spool) -> None:
+    seen = spool.wait(-1, 0)
+    spool.put(reading(), ["redis"]).result()
+
+    assert spool.wait(seen, 10) != seen
+
+
+@settings(max_examples=50)
+@given(
+    st.binary(max_size=300),
+    st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5), max_size=3),
+    st.text(max_size=10),
+)
+def test_a_reading_comes_back_from_the_disk_as_it_went(payload: bytes, metadata: dict[str, object], word: str) -> None:
+    before = Reading("id", 5, word or "x", word, metadata, payload, word, 1)
+
+    assert spoolfile.decode(spoolfile.encode(before)) == before
