@@ -105,7 +105,7 @@ def test_worker_runs_plans_in_compiled_code(worker: Image) -> None:
     "script",
     [
         *("backup_camera", "capture_camera", "close_frame_hours", "connect_sinks", "index_frames"),
-        *("audit_sentinel", "watch_sentinel"),
+        *("audit_sentinel", "sentinel", "watch_sentinel"),
     ],
 )
 def test_worker_image_starts_every_script_of_cameras_and_sentinel(worker: Image, script: str) -> None:

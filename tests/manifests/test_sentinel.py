@@ -81,15 +81,13 @@ def test_mariadb_is_the_one_of_the_image(container: Callable[[str], Container], 
 @pytest.mark.mariadb
 def test_its_first_start_gives_the_mirror_the_rights_that_it_needs_and_no_more(mariadb: Mariadb) -> None:
     mariadb.run("CREATE OR REPLACE USER 'sentinel'@'%' IDENTIFIED BY 'word'")
-    us = mariadb.settings
-    client = f"mariadb --no-defaults --protocol=tcp --port={us.port} --user={us.user} -p{us.password.get_secret_value()}"
+    root = mariadb.settings
+    client = f"mariadb --no-defaults --protocol=tcp --port={root.port} --user={root.user}"
     script = f'docker_process_sql() {{ {client} "$@"; }}; . {RIGHTS}'
-    root = {"MYSQL_PWD": mariadb.settings.password.get_secret_value()}
-    environment = {**os.environ, **root, "MARIADB_USER": "sentinel"}
+    password = root.password.get_secret_value()
+    environment = {**os.environ, "MYSQL_PWD": password, "MARIADB_USER": "sentinel"}
     subprocess.run(["bash", "-euc", script], env=environment, check=True)
-    account = MysqlSettings(
-        host=mariadb.settings.host, port=mariadb.settings.port, user="sentinel", password=SecretStr("word")
-    )
+    account = MysqlSettings(host=root.host, port=root.port, user="sentinel", password=SecretStr("word"))
     engine = connect(SentinelSettings(), account)
 
     migrate(engine)
