@@ -1,0 +1,102 @@
+"""Brokers for tests: in this process, with sinks and handlers that a test hands in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import grpc
+
+from fieldpipe.broker.reading import Reading, Reply
+from fieldpipe.broker.running import Broker
+from fieldpipe.broker.settings import BrokerSettings
+from fieldpipe.broker.sinks.sink import Sink
+from fieldpipe.local.ports import free_port
+
+
+class Memory:
+    """A sink that remembers. `fail` may raise what a sink raises, for the readings of a call."""
+
+    settle_seconds = 0.0
+
+    def __init__(self, name: str = "memory", at_once: int = 100) -> None:
+        self.name = name
+        self.at_once = at_once
+        self.calls: list[list[Reading]] = []
+        self.fail: Callable[[Sequence[Reading]], None] = lambda _: None
+
+    @property
+    def readings(self) -> list[Reading]:
+        return [reading for call in self.calls for reading in call]
+
+    def deliver(self, readings: Sequence[Reading]) -> None:
+        self.fail(readings)
+        self.calls.append(list(readings))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Nobody:
+    """Handlers: there are none."""
+
+    async def ask(self, reading: Reading) -> Reply | None:
+        return None
+
+
+class Running:
+    """A broker that serves, in a thread with an event loop of its own."""
+
+    def __init__(self, settings: BrokerSettings, sinks: Sequence[Sink], handlers: object = None) -> None:
+        self.settings = settings
+        self.broker = Broker(
+            settings,
+            sinks,
+            lambda _: [sink.name for sink in sinks],
+            handlers or Nobody(),  # type: ignore[arg-type]
+        )
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        with self.channel() as channel:
+            grpc.channel_ready_future(channel).result(timeout=30)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "the broker does not end"
+
+    def channel(self) -> grpc.Channel:
+        return grpc.insecure_channel(self.settings.grpc_host, options=[("grpc.use_local_subchannel_pool", 1)])
+
+    def metrics(self) -> dict[str, float]:
+        """What Prometheus would see, by name and labels."""
+        with urllib.request.urlopen(f"http://{self.settings.metrics_host}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self.broker.run(self._stop))
+        self._loop.close()
+
+
+def settings_for(folder: Path, **others: object) -> BrokerSettings:
+    ports = {"grpc_host": f"127.0.0.1:{free_port(set())}", "metrics_host": f"127.0.0.1:{free_port(set())}"}
+    return BrokerSettings(spool=folder / "spool", **(ports | others))  # type: ignore[arg-type]
+
+
+@contextmanager
+def running(folder: Path, sinks: Sequence[Sink] = (), handlers: object = None, **others: object) -> Iterator[Running]:
+    with Running(settings_for(folder, **others), sinks, handlers) as broker:
+        yield broker
