@@ -13,6 +13,7 @@ import pytest
 from fieldpipe.local import marks
 from fieldpipe.local.home import Home
 from tests import kafka_programs, mariadb_servers
+from tests.airflow_looks import Airflow
 from tests.connect.worker import ConnectWorker, start_worker
 from tests.etcd_servers import RunningEtcd, Tls, debian_etcd, start_etcd
 from tests.kafka_servers import Kafka, start_apache, start_tansu
@@ -285,6 +286,14 @@ def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'sentinel.db'}"
     server: Mariadb = request.getfixturevalue("mariadb")
     return server.url
+
+
+@pytest.fixture(scope="session")
+def in_airflow(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[Airflow]:
+    """Airflow's classes with our DAGs, in a process of the session's; no server of it."""
+    classes = Airflow(tmp_path_factory.mktemp("airflow"), mark)
+    yield classes
+    classes.stop()
 
 
 @pytest.fixture(scope="session")

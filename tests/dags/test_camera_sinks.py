@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from scripts import connect_sinks
-from tests.dags.test_dags import PODS, ROOT, in_airflow
+from tests.airflow_looks import Airflow
+from tests.dags.test_dags import PODS, ROOT
 
 FILE = str(ROOT / "dags/camera_sinks.py")
 
@@ -15,10 +16,9 @@ Pod = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def pod(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pod]:
+def pod(in_airflow: Airflow) -> Callable[..., Pod]:
     """`pod(action="check")`: the pod of a run in which a person has changed this field of the form."""
-    home = tmp_path_factory.mktemp("airflow")
-    return lambda **chosen: in_airflow(home, PODS, json.dumps(chosen), FILE)[0]
+    return lambda **chosen: in_airflow(PODS, json.dumps(chosen), FILE)[0]
 
 
 @pytest.fixture(scope="module")

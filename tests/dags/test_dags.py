@@ -2,20 +2,16 @@
 
 import ast
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from fieldpipe.events.routes import load_routes
+from tests.airflow_looks import Airflow
 
 ROOT = Path(__file__).parents[2]
 DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
 
-# Airflow reads its home when it is imported, so every look at a DAG is a process of its own.
 LOAD = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
@@ -43,31 +39,8 @@ print("RESULT" + json.dumps([pod(file, conf) for file in sys.argv[2:]]))
 
 
 @pytest.fixture(scope="module")
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("airflow")
-
-
-def in_airflow(home: Path, program: str, *arguments: str, variables: Mapping[str, str] | None = None) -> dict:
-    environment = {
-        **os.environ,
-        **(variables or {}),
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=120
-    )
-    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
-    assert results, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return json.loads(results[-1].removeprefix("RESULT"))
-
-
-@pytest.fixture(scope="module")
-def dagbag(airflow_home: Path) -> dict:
-    return in_airflow(airflow_home, LOAD, str(ROOT / "dags"))
+def dagbag(in_airflow: Airflow) -> dict:
+    return in_airflow(LOAD, str(ROOT / "dags"))
 
 
 def test_every_dag_file_loads_and_holds_the_dag_of_its_name(dagbag: dict) -> None:
@@ -89,7 +62,7 @@ def test_a_person_can_start_the_dag_with_a_bucket_and_a_key(dagbag: dict) -> Non
     assert dagbag["dags"]["recording_to_csv"]["params"] == {"bucket": "raw-data", "key": ""}
 
 
-def test_hostile_keys_reach_the_pod_as_they_are(airflow_home: Path) -> None:
+def test_hostile_keys_reach_the_pod_as_they_are(in_airflow: Airflow) -> None:
     keys = [
         "$(MINIO_SECRET_KEY).mcap",
         "{{ conn.x }}{% raw %}.mcap",
@@ -101,7 +74,7 @@ def test_hostile_keys_reach_the_pod_as_they_are(airflow_home: Path) -> None:
         "objects": [{"id": i, "bucket": "raw-data", "key": k} for i, k in enumerate(keys)],
     }
 
-    (pod,) = in_airflow(airflow_home, PODS, json.dumps(conf), str(ROOT / "dags/recording_to_csv.py"))
+    (pod,) = in_airflow(PODS, json.dumps(conf), str(ROOT / "dags/recording_to_csv.py"))
 
     container = pod["spec"]["containers"][0]
     variables = {v["name"]: v.get("value") for v in container["env"]}
@@ -111,8 +84,8 @@ def test_hostile_keys_reach_the_pod_as_they_are(airflow_home: Path) -> None:
     assert container["args"] == ["--batch"]
 
 
-def test_credentials_are_references_and_the_pod_is_restricted(airflow_home: Path) -> None:
-    (pod,) = in_airflow(airflow_home, PODS, json.dumps({"key": "run1.mcap"}), str(ROOT / "dags/recording_to_csv.py"))
+def test_credentials_are_references_and_the_pod_is_restricted(in_airflow: Airflow) -> None:
+    (pod,) = in_airflow(PODS, json.dumps({"key": "run1.mcap"}), str(ROOT / "dags/recording_to_csv.py"))
 
     container = pod["spec"]["containers"][0]
     by_name = {v["name"]: v for v in container["env"]}
@@ -124,9 +97,9 @@ def test_credentials_are_references_and_the_pod_is_restricted(airflow_home: Path
     assert json.loads(by_name["FIELDPIPE_WORK"]["value"])[0]["key"] == "run1.mcap"
 
 
-def test_a_run_without_an_object_says_what_to_give(airflow_home: Path) -> None:
+def test_a_run_without_an_object_says_what_to_give(in_airflow: Airflow) -> None:
     with pytest.raises(AssertionError, match="give the bucket and the key"):
-        in_airflow(airflow_home, PODS, "{}", str(ROOT / "dags/recording_to_csv.py"))
+        in_airflow(PODS, "{}", str(ROOT / "dags/recording_to_csv.py"))
 
 
 def test_no_dag_file_imports_another() -> None:
@@ -151,5 +124,5 @@ print("RESULT" + json.dumps({"strays": strays, "errors": plugins_manager.get_imp
 """
 
 
-def test_the_plugin_loader_leaves_the_library_alone(airflow_home: Path) -> None:
-    assert in_airflow(airflow_home, STRAYS, str(ROOT / "plugins")) == {"strays": [], "errors": {}}
+def test_the_plugin_loader_leaves_the_library_alone(in_airflow: Airflow) -> None:
+    assert in_airflow(STRAYS, str(ROOT / "plugins")) == {"strays": [], "errors": {}}

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.dags.test_dags import ROOT, in_airflow
+from tests.airflow_looks import Airflow
+from tests.dags.test_dags import ROOT
 
-# The schedules without and with an etcd, and the pods of runs with these confs. One process: Airflow is slow to import.
+# The schedules without and with an etcd, and the pods of runs with these confs.
 LOADED = """
 import copy, importlib.util, json, os, sys
 from kubernetes.client import ApiClient
@@ -29,11 +30,12 @@ print("RESULT" + json.dumps({"off": [off.schedule, off.description], "on": on.sc
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def loaded(in_airflow: Airflow) -> dict[str, Any]:
     variables = {"SENTINEL_SCHEDULE": "7 * * * *", "MY_ETCD_HOST": ""}
     runs = json.dumps([{}, {"repair": True}])
     file = str(ROOT / "dags/etcd_sentinel.py")
-    return in_airflow(tmp_path_factory.mktemp("airflow"), LOADED, file, runs, variables=variables)
+    found: dict[str, Any] = in_airflow(LOADED, file, runs, variables=variables)
+    return found
 
 
 def test_without_an_etcd_it_has_no_schedule_and_says_how_to_get_one(loaded: dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.dags.test_dags import ROOT, in_airflow
+from tests.airflow_looks import Airflow
+from tests.dags.test_dags import ROOT
 
-# For each DAG its schedule and, for each conf given, the container of its pod. One process for all: Airflow is slow to
-# import.
+# For each DAG its schedule and, for each conf given, the container of its pod.
 DAGS = """
 import copy, importlib.util, json, sys
 from kubernetes.client import ApiClient
@@ -34,12 +34,12 @@ BY_HAND = {"key": KEY}
 
 
 @pytest.fixture(scope="module")
-def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def dags(in_airflow: Airflow) -> dict[str, Any]:
     """Both, where there are cameras; runs by the dispatcher and by hand, runs without and with `now`."""
     runs = {"frames_to_csv": [BY_DISPATCHER, BY_HAND], "frame_hours": [{}, {"now": True}]}
     variables = {"KAFKA_BROKERS": "kafka:9092", "CAMERA_TOPICS": "cam", "CAMERA_BUCKET": "picamera"}
-    home = tmp_path_factory.mktemp("airflow")
-    return in_airflow(home, DAGS, str(ROOT / "dags"), json.dumps(runs), variables=variables)
+    found: dict[str, Any] = in_airflow(DAGS, str(ROOT / "dags"), json.dumps(runs), variables=variables)
+    return found
 
 
 def test_manifests_reach_the_pod_that_indexes_them(dags: dict[str, Any]) -> None:
@@ -61,12 +61,14 @@ def test_hours_are_closed_by_themselves_and_parts_made_when_there_are_some(dags:
     assert (dags["frame_hours"]["schedule"], dags["frames_to_csv"]["schedule"]) == ("10 * * * *", None)
 
 
-def test_without_cameras_there_is_no_schedule_and_a_routes_file_need_not_know_them(tmp_path: Path) -> None:
+def test_without_cameras_there_is_no_schedule_and_a_routes_file_need_not_know_them(
+    in_airflow: Airflow, tmp_path: Path
+) -> None:
     file = tmp_path / "routes.toml"
     file.write_text('[[route]]\nname = "mine"\nbucket = "raw-data"\npatterns = ["*"]\ndag_id = "d"\n')
     variables = {"KAFKA_BROKERS": "kafka:9092", "CAMERA_TOPICS": "", "FIELDPIPE_ROUTES_FILE": str(file)}
     runs = json.dumps({"frames_to_csv": [], "frame_hours": []})
 
-    loaded = in_airflow(tmp_path / "airflow", DAGS, str(ROOT / "dags"), runs, variables=variables)
+    loaded = in_airflow(DAGS, str(ROOT / "dags"), runs, variables=variables)
 
     assert [each["schedule"] for each in loaded.values()] == [None, None]

@@ -13,7 +13,8 @@ import pytest
 
 from fieldpipe.events.routes import load_routes
 from fieldpipe.handover import PIPELINE_VERSION, WorkItem, encode_work, report_key, result_prefix
-from tests.dags.test_dags import LOAD, ROOT, in_airflow
+from tests.airflow_looks import Airflow
+from tests.dags.test_dags import LOAD, ROOT
 from tests.servers import Store
 
 
@@ -36,10 +37,10 @@ def test_the_route_sends_bag_files_to_the_example(pieces: dict[str, str], tmp_pa
     assert route.dag_id == "checksum_object"
 
 
-def test_the_dag_loads(pieces: dict[str, str], tmp_path: Path) -> None:
+def test_the_dag_loads(in_airflow: Airflow, pieces: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "checksum_object.py").write_text(pieces["dag"])
 
-    loaded = in_airflow(tmp_path / "home", LOAD, str(tmp_path))
+    loaded = in_airflow(LOAD, str(tmp_path))
 
     assert loaded["errors"] == {}
     assert list(loaded["dags"]) == ["checksum_object"]

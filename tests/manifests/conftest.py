@@ -13,7 +13,8 @@ from fieldpipe.deploy.objects import Manifests, parse
 from fieldpipe.deploy.overlay import Overlay
 from fieldpipe.deploy.rendering import render
 from fieldpipe.deploy.tools import Tools, find_tools
-from tests.dags.test_dags import PODS, in_airflow
+from tests.airflow_looks import Airflow
+from tests.dags.test_dags import PODS
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = {each.name: each for each in overlay.load(ROOT)}
@@ -57,13 +58,13 @@ def objects_of(rendered: Callable[[str], Manifests]) -> Callable[[str], list[Dat
 
 
 @pytest.fixture(scope="session")
-def task_pods(rendered: Callable[[str], Manifests], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Data]:
+def task_pods(rendered: Callable[[str], Manifests], in_airflow: Airflow) -> dict[str, Data]:
     """By DAG, the pod of its first task, as Airflow's worker in overlays/cameras would create it."""
     settings = rendered("cameras").get("ConfigMap", "pipeline-config")
     assert settings is not None
     variables = {**settings.data["data"], "FIELDPIPE_POD_NAMESPACE": OVERLAYS["cameras"].namespace}
     files, conf = [str(ROOT / f"dags/{name}.py") for name in DAGS], json.dumps({"key": "run1.mcap"})
-    pods = in_airflow(tmp_path_factory.mktemp("airflow"), PODS, conf, *files, variables=variables)
+    pods = in_airflow(PODS, conf, *files, variables=variables)
     return dict(zip(DAGS, pods, strict=True))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from fieldpipe.deploy.objects import Manifests
 from fieldpipe.deploy.rules.settings import PROGRAMS, groups
-from tests.dags.test_dags import in_airflow
+from tests.airflow_looks import Airflow
 
 ROOT = Path(__file__).parents[2]
 FILES = {
@@ -75,5 +75,5 @@ def test_airflow_knows_every_option_that_it_is_given(manifests: Manifests, airfl
 
 
 @pytest.fixture(scope="module")
-def airflow_options(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    return set(in_airflow(tmp_path_factory.mktemp("airflow"), OPTIONS))
+def airflow_options(in_airflow: Airflow) -> set[str]:
+    return set(in_airflow(OPTIONS))
