@@ -7,7 +7,7 @@ RECORDING ?=
 VENV := .venv
 BIN := $(VENV)/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
-STACK = $(if $(CAMERAS),FIELDPIPE_CAMERAS="$(CAMERAS)") $(BIN)/python -m scripts.stack
+STACK = $(if $(CAMERAS),FIELDPIPE_CAMERAS="$(CAMERAS)") $(if $(SENTINEL),FIELDPIPE_SENTINEL="$(SENTINEL)") $(BIN)/python -m scripts.stack
 # from the folder, not from the environment: building images takes none of its packages
 IMAGES = PYTHONPATH=plugins $(BIN)/python -m scripts.build_images $(if $(TAG),--tag "$(TAG)") $(if $(BASE_IMAGE),--base-image "$(BASE_IMAGE)")
 MANIFESTS := $(BIN)/python -m scripts.manifests
@@ -55,7 +55,7 @@ bench-camera: $(VENV)/.dev ## the camera backup against a consumer that puts and
 fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)
 	@$(BIN)/python -m tests.fuzz.fuzz $(or $(FOR),600)
 
-up: $(VENV)/$(if $(FIELDPIPE_CELERY_WORKERS),.dev,.local) ## start the embedded stack and leave it running (CAMERAS=1: a Kafka and a camera too)
+up: $(VENV)/$(if $(FIELDPIPE_CELERY_WORKERS),.dev,.local) ## start the embedded stack and leave it running (CAMERAS=1: a Kafka and a camera too; SENTINEL=1: an etcd and its mirror)
 	@$(STACK) up
 
 down: ## stop the embedded stack

@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 AIRFLOW_USER = "admin"
@@ -21,20 +21,23 @@ class Credentials:
     airflow_secret_key: str
     airflow_jwt_secret: str
     airflow_fernet_key: str
+    mariadb_password: str
 
 
 def load(file: Path) -> Credentials:
-    """Read the file, or make it."""
-    if not file.exists():
-        made = Credentials(
-            store_secret_key=secrets.token_hex(20),
-            webhook_token=secrets.token_hex(20),
-            airflow_secret_key=secrets.token_hex(20),
-            airflow_jwt_secret=secrets.token_hex(64),
-            airflow_fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        )
-        write_private(file, asdict(made))
-    return Credentials(**json.loads(file.read_text()))
+    """Read the file, or make it. What a file of an older version lacks is added."""
+    made = {
+        "store_secret_key": secrets.token_hex(20),
+        "webhook_token": secrets.token_hex(20),
+        "airflow_secret_key": secrets.token_hex(20),
+        "airflow_jwt_secret": secrets.token_hex(64),
+        "airflow_fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "mariadb_password": secrets.token_hex(20),
+    }
+    there: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    if made.keys() - there.keys():
+        write_private(file, made | there)
+    return Credentials(**(made | there))
 
 
 def write_private(file: Path, value: object) -> None:

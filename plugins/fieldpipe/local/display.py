@@ -56,6 +56,8 @@ def addresses(home: Home, status: StackStatus) -> str:
         ("webhook", by_name["webhook"], f"token in {secrets}"),
         ("pods", by_name["pods"], f"KUBECONFIG={near(home.config / 'kubeconfig')}"),
         *([("Kafka", by_name["kafka"], "for clients on this machine")] if "kafka" in by_name else []),
+        *([("etcd", by_name["etcd"], "python -m scripts.sentinel writes to it")] if "etcd" in by_name else []),
+        *([("MariaDB", by_name["mariadb"], f"user fieldpipe, password in {secrets}")] if "mariadb" in by_name else []),
         ("logs", near(home.logs), ""),
     ]
     return "\n".join(f"  {name:<13} {address or '':<42} {hint}".rstrip() for name, address, hint in rows)

@@ -104,9 +104,16 @@ class MariadbServer:
 def installed() -> bool:
     """Whether this machine has one."""
     try:
-        return all(map(program, _PROGRAMS))
+        require()
     except NotHere:
         return False
+    return True
+
+
+def require() -> None:
+    """Raises NotHere."""
+    for name in _PROGRAMS:
+        program(name)
 
 
 def program(name: str) -> str:

@@ -9,14 +9,12 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fieldpipe.errors import ConfigurationError
-from fieldpipe.local import airflow_server, celery_workers, credentials, kafka, ports, probe
+from fieldpipe.local import additions, airflow_server, celery_workers, credentials, ports, probe
+from fieldpipe.local.additions import Additions
 from fieldpipe.local.airflow_server import NAMESPACE
-from fieldpipe.local.cameras import CAMERA_BUCKET, Cameras
-from fieldpipe.local.cameras import chosen as cameras_chosen
 from fieldpipe.local.celery_workers import LOGS_BUCKET, CeleryWorkers
 from fieldpipe.local.credentials import AIRFLOW_PASSWORD, AIRFLOW_USER, STORE_USER, Credentials, write_private
 from fieldpipe.local.home import Home
-from fieldpipe.local.kafka import TansuServer
 from fieldpipe.local.objectstore import MINIO_PORTS, SEAWEED_PORTS, MinioServer, SeaweedServer, minio_binary
 from fieldpipe.local.postgres import PostgresServer
 from fieldpipe.local.process import Server, base_environment
@@ -49,26 +47,21 @@ def compose(home: Home) -> Stack:
     """Everything about the stack of a folder; writes its configuration, starts nothing."""
     minio = _minio_chosen()
     count = celery_workers.chosen()
-    with_cameras = cameras_chosen()
-    names = (
-        *(MINIO_PORTS if minio else SEAWEED_PORTS),
-        *("airflow", "webhook", "pods"),
-        *((kafka.PORT,) if with_cameras else ()),
-    )
+    names = (*(MINIO_PORTS if minio else SEAWEED_PORTS), "airflow", "webhook", "pods", *additions.names())
     chosen = ports.choose(names, home.config / "ports.json")
     secrets = credentials.load(home.config / "credentials.json")
     sockets = home.socket_folder()
     workers = CeleryWorkers(count, home, sockets / "redis.sock") if count else None
     postgres = PostgresServer(home.data / "postgres", sockets / "postgres", home.stack)
-    cameras = _cameras(home, chosen, secrets) if with_cameras else None
-    shared = (cameras.variables() if cameras else {}) | _routes()
+    added = additions.compose(home, chosen, _store_settings(chosen, secrets), secrets, sockets)
+    shared = added.variables() | _routes()
     ours = environment(home, chosen, secrets, postgres) | shared
-    _write_pod_sources(home, chosen, secrets, cameras)
+    _write_pod_sources(home, chosen, secrets, added)
     airflow_server.prepare(home)
     buckets = (
         RAW_BUCKET,
         *((LOGS_BUCKET,) if workers else ()),
-        *((kafka.BUCKET, CAMERA_BUCKET) if cameras else ()),
+        *added.buckets(),
         PROCESSED_BUCKET,
     )
     steps = (
@@ -77,11 +70,11 @@ def compose(home: Home) -> Stack:
         *_airflow(home, chosen, secrets, postgres, workers, shared),
         *_events(home, chosen, ours, postgres, minio=minio),
         _pods(home, chosen),
-        *(cameras.steps() if cameras else ()),
+        *added.steps(),
     )
     outside = () if sockets.is_relative_to(home.root) else (str(sockets),)
     files = [file for step in steps if isinstance(step, Service) for file in step.server.command().litter]
-    return Stack(steps, ours, (*outside, *map(str, files)))
+    return Stack(steps, ours | added.account(), (*outside, *map(str, files)))
 
 
 def environment(
@@ -207,20 +200,15 @@ def _pods(home: Home, chosen: Mapping[str, int]) -> Service:
     return Service("pods", server, address=_url(port))
 
 
-def _cameras(home: Home, chosen: Mapping[str, int], secrets: Credentials) -> Cameras:
-    broker = TansuServer(home.data / "kafka", chosen[kafka.PORT], _store_settings(chosen, secrets), home.stack)
-    return Cameras(home, broker)
-
-
-def _write_pod_sources(home: Home, chosen: Mapping[str, int], secrets: Credentials, cameras: Cameras | None) -> None:
+def _write_pod_sources(home: Home, chosen: Mapping[str, int], secrets: Credentials, added: Additions) -> None:
     store = {"access-key": STORE_USER, "secret-key": secrets.store_secret_key}
     config = {
         "MINIO_ENDPOINT": _url(chosen["store"]),
         "MINIO_REGION": "us-east-1",
         "FIELDPIPE_PROCESSED_BUCKET": PROCESSED_BUCKET,
-        **(cameras.variables() if cameras else {}),
+        **added.variables(),
     }
-    sources = {"secrets": {"fieldpipe-store": store}, "configmaps": {"pipeline-config": config}}
+    sources = {"secrets": {"fieldpipe-store": store, **added.secrets()}, "configmaps": {"pipeline-config": config}}
     write_private(home.config / "pods.json", sources)
 
 
