@@ -82,9 +82,19 @@ class Pipeline:
         """What is left of the keys of a camera's objects with this ending: images, or times."""
         return {key.removesuffix(suffix) for key in self.keys("picamera") if key.endswith(suffix)}
 
+    def audits(self) -> set[str]:
+        """The keys of the audit's reports."""
+        return {key for key in self.keys("processed-data") if key.startswith("sentinel/")}
+
+    def put_device(self, name: str, os: str) -> None:
+        """Describe a device in etcd, as a user would."""
+        put = ("put", name, "deviceIp=10.0.0.1", f"os={os}")
+        self.kubectl("exec", SENTINEL, "--", "python", "-m", "scripts.sentinel", *put)
+
     def rows(self) -> set[tuple[str, str]]:
-        """The mirror's devices and what they run, as the watcher's account sees them."""
-        return {tuple(line.split(" ")) for line in self.python(ROWS, SENTINEL).splitlines()}
+        """The mirror's devices and what they run on, as the watcher's account reads them."""
+        lines = self.python(ROWS, SENTINEL).splitlines()
+        return {(name, os) for name, os in (line.split(" ") for line in lines)}
 
     def describe(self) -> str:
         """Pods and what went wrong, for an error message."""

@@ -18,6 +18,7 @@ OVERLAY = "cameras"  # dev, and more
 COME_UP_SECONDS = 900  # Airflow on two busy CPUs
 CONVERTED_SECONDS = 300
 BACKED_UP_SECONDS = 600
+AUDITED_SECONDS = 300
 
 LEASE = "import os; print(os.environ.get('FIELDPIPE_DISPATCH_LEASE_SECONDS'))"
 CONNECT = """
@@ -43,9 +44,10 @@ def node(plane: ControlPlane, absent: Callable[[NotHere], NoReturn]) -> Iterator
 
 @pytest.fixture(scope="module")
 def applied(node: ControlPlane, manifests: Callable[[str], Manifests]) -> Manifests:
-    """The overlay, applied once; cameras are backed up every minute, as five are long to wait."""
+    """The overlay, applied once; backups and audits come every minute, as five and fifteen are long to wait."""
     chosen = manifests(OVERLAY)
     chosen.set("CAMERA_SCHEDULE", "* * * * *")
+    chosen.set("SENTINEL_SCHEDULE", "* * * * *")
     chosen.apply(node)
     return chosen
 
@@ -74,6 +76,12 @@ def test_frames_of_the_camera_become_objects_and_rows(pipeline: Pipeline) -> Non
     images = eventually(lambda: pipeline.frames(".jpg"), BACKED_UP_SECONDS, pipeline.describe)
     eventually(lambda: images <= pipeline.frames("-timestamp.txt"), BACKED_UP_SECONDS, pipeline.describe)
     eventually(pipeline.frame_tables, BACKED_UP_SECONDS, pipeline.describe)
+
+
+def test_devices_in_etcd_become_rows_and_the_audit_reports(pipeline: Pipeline) -> None:
+    pipeline.put_device("edge", "Debian")
+    eventually(lambda: ("edge", "Debian") in pipeline.rows(), 60, pipeline.describe)
+    eventually(pipeline.audits, AUDITED_SECONDS, pipeline.describe)
 
 
 def test_a_tasks_log_is_in_the_store(pipeline: Pipeline) -> None:
@@ -105,6 +113,14 @@ def test_kafka_is_lost_and_frames_flow_on(pipeline: Pipeline) -> None:
     eventually(lambda: pipeline.frames(".jpg") - before, BACKED_UP_SECONDS, pipeline.describe)
 
 
+@pytest.mark.parametrize("lost", ["mysql-0", "etcd-0"])
+def test_what_the_sentinel_needs_is_lost_and_rows_follow(pipeline: Pipeline, lost: str) -> None:
+    pipeline.kubectl("delete", "pod", lost, "--grace-period=0", "--force")
+    pipeline.await_ready(COME_UP_SECONDS)
+    pipeline.put_device("edge", f"without-{lost}")
+    eventually(lambda: ("edge", f"without-{lost}") in pipeline.rows(), 120, pipeline.describe)
+
+
 @pytest.mark.parametrize(
     ("workload", "host", "port", "admitted"),
     [
@@ -116,6 +132,11 @@ def test_kafka_is_lost_and_frames_flow_on(pipeline: Pipeline) -> None:
         ("deployment/camera", "kafka", 9092, True),
         ("deployment/camera", "minio", 9000, False),
         ("deployment/dispatcher", "kafka", 9092, False),
+        ("deployment/sentinel", "etcd", 2379, True),
+        ("deployment/sentinel", "mysql", 3306, True),
+        ("deployment/sentinel", "minio", 9000, False),
+        ("deployment/dispatcher", "etcd", 2379, False),
+        ("deployment/dispatcher", "mysql", 3306, False),
     ],
 )
 def test_network_policies_admit_whom_they_should(
