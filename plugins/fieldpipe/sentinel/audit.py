@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fieldpipe.errors import TransientError
 from fieldpipe.sentinel.etcd import Etcd
+from fieldpipe.sentinel.keys import STOPPED
 from fieldpipe.sentinel.mirror import STATUS, Checkpoint, Deletes
 from fieldpipe.sentinel.rows import Kind, Name, Rows, rows_of
 from fieldpipe.sentinel.schema import DatabaseUnavailable
@@ -85,7 +86,7 @@ def compare(expected: Rows, tables: Mapping[Name, Columns], deletes: Deletes) ->
     for name in tables.keys() - expected.rows.keys() - expected.corrupt.keys():
         if tables[name]["deletedAt"] is None and deletes != "keep":
             yield Drift("extra", name)
-        elif tables[name]["deletedAt"] is not None and int(tables[name][STATUS[name.kind]]) != 1:
+        elif tables[name]["deletedAt"] is not None and str(tables[name][STATUS[name.kind]]) != STOPPED:
             yield Drift("stale", name, STATUS[name.kind])
     for name, corrupt in expected.corrupt.items():
         yield Drift("corrupt", name, corrupt.reason)

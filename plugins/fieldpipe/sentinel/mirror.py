@@ -7,13 +7,12 @@ another one: so nothing old ever wins, a commit that was in doubt is safe to rep
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from fieldpipe import logs
@@ -29,6 +28,7 @@ Deletes = Literal["keep", "mark", "remove"]
 """What becomes of the row when its last key is gone: nothing, `deletedAt` and status 1, or it is deleted."""
 
 AT_ONCE = 500  # keys or names in one statement
+BYTES_AT_ONCE = 4 * 1024 * 1024  # of values, and one value more
 
 STATUS: Mapping[Kind, str] = {"device": "connectionStatus", "pod": "status"}
 """The column that says whether a row is stopped."""
@@ -104,13 +104,11 @@ class Mirror:
         with self._transaction() as connection:
             if _lock(connection) != before:
                 raise RelistNeeded("another watcher was quicker")
-            there = dict(connection.execute(select(entries.c.key, entries.c.mod_revision)).all())
-            grew = before is not None and before.cluster_id == at.cluster_id and before.revision <= at.revision
-            unseen = set(there)
+            unseen = _known_keys(connection)
             changes: list[Change] = []
-            for part in _parts(listed):
+            for part in _parts(listed, lambda entry: len(entry.value)):
                 unseen -= {entry.key for entry in part}
-                same = {entry.key for entry in part if grew and there.get(entry.key) == entry.mod_revision}
+                same = _same(connection, part)
                 puts = {entry.key: entry for entry in part if entry.key not in same}
                 _remember(connection, [(entry.key, entry.value, entry.mod_revision) for entry in puts.values()])
                 changes += self._write(connection, puts, ())
@@ -171,15 +169,18 @@ class Mirror:
         return found
 
     def _retire(self, connection: Connection, kind: Kind, names: list[str]) -> None:
+        """Also a row that was marked before: somebody may have changed its status since."""
         table = TABLES[kind]
-        is_one_of = table.c[primary_key(table)].in_(names)
-        if not names or self._deletes == "keep":
-            return
-        if self._deletes == "remove":
-            connection.execute(delete(table).where(is_one_of))
-            return
-        values = {"deletedAt": _now(), STATUS[kind]: STOPPED if kind == "pod" else int(STOPPED)}
-        connection.execute(update(table).where(is_one_of, table.c.deletedAt.is_(None)).values(values))
+        marked = {
+            "deletedAt": func.coalesce(table.c.deletedAt, _now()),
+            STATUS[kind]: STOPPED if kind == "pod" else int(STOPPED),
+        }
+        for part in _parts(names):
+            is_one_of = table.c[primary_key(table)].in_(part)
+            if self._deletes == "remove":
+                connection.execute(delete(table).where(is_one_of))
+            elif self._deletes == "mark":
+                connection.execute(update(table).where(is_one_of).values(marked))
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -214,6 +215,27 @@ def _remember(connection: Connection, changes: Iterable[Sequence[Any]]) -> None:
     rows = [{"key": key, "value": value, "revision": revision, "at": at} for key, value, revision in changes]
     if rows:
         connection.execute(insert(history), rows)
+
+
+def _known_keys(connection: Connection) -> set[bytes]:
+    """Every key of etcd at the checkpoint; malformed ones are findings only."""
+    return {key for table in (entries, findings) for (key,) in connection.execute(select(table.c.key))}
+
+
+def _same(connection: Connection, listed: Collection[Entry]) -> set[bytes]:
+    """Keys that say what they said at the checkpoint.
+
+    Values are compared: an etcd that was restored from a backup may come to a revision twice, and say something else.
+    """
+    wanted = select(entries).where(entries.c.key.in_([entry.key for entry in listed]))
+    found = {row.key: (row.mod_revision, row.value) for row in connection.execute(wanted)}
+    bad = select(findings).where(findings.c.sha256.in_([_sha256(entry.key) for entry in listed]))
+    malformed = {row.key: row.mod_revision for row in connection.execute(bad) if row.key not in found}
+    return {
+        entry.key
+        for entry in listed
+        if found.get(entry.key) == (entry.mod_revision, entry.value) or malformed.get(entry.key) == entry.mod_revision
+    }
 
 
 def _entries(connection: Connection, names: Collection[Name]) -> list[Entry]:
@@ -258,9 +280,16 @@ def _shown(names: set[Name], before: set[Name], found: Rows) -> Iterator[Change]
             yield Change("deleted", name)
 
 
-def _parts(items: Iterable[T]) -> Iterator[list[T]]:
-    remaining = iter(items)
-    while part := list(islice(remaining, AT_ONCE)):
+def _parts(items: Iterable[T], size: Callable[[T], int] = lambda _: 0) -> Iterator[list[T]]:
+    part: list[T] = []
+    bytes_left = BYTES_AT_ONCE
+    for item in items:
+        part.append(item)
+        bytes_left -= size(item)
+        if len(part) == AT_ONCE or bytes_left <= 0:
+            yield part
+            part, bytes_left = [], BYTES_AT_ONCE
+    if part:
         yield part
 
 

@@ -64,6 +64,7 @@ class Watcher:
             known = self._compare(known)
         with self._etcd.watch(known.revision, known.cluster_id) as watch:
             log.info("sentinel_watches", cluster=known.cluster_id, revision=known.revision)
+            self._alive()
             while not stop.is_set():
                 self._take(watch, known.cluster_id)
                 self._alive()

@@ -1,0 +1,62 @@
+"""Whatever happens, in whatever order: the tables say what etcd says, and the audit finds what was done to them.
+
+A thousand seeds, each a few lives of a watcher in this process, whose steps alternate with etcd's. It is killed (an
+exception that nothing catches) before any statement, before and behind a commit, or between two steps; or its database
+refuses a statement. After every step and every life the tables are held against what etcd held at the checkpoint. One
+seed alone: FIELDPIPE_SEED=123 python -m pytest tests/sentinel/test_random.py
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from fieldpipe.sentinel.schema import connect, migrate
+from fieldpipe.settings import MysqlSettings, SentinelSettings
+from tests.etcd_servers import RunningEtcd, start_etcd
+from tests.mariadb_servers import Mariadb
+from tests.sentinel.seeds import run
+
+ALONE = os.environ.get("FIELDPIPE_SEED")
+SEEDS = 1000
+TOGETHER = 25
+ON_MARIADB = range(1000, 1040)
+PROCESSES = 3  # each with an etcd of its own, whose answers they wait for most of the time
+
+pytestmark = pytest.mark.fault
+
+
+def work(folder: Path, mark: str, seeds: range) -> list[str]:
+    """Some seeds, in a process of their own."""
+    server = start_etcd(folder / f"etcd-{seeds.start}", mark)
+    try:
+        return run(seeds, begun("sqlite://"), server)
+    finally:
+        server.stop()
+
+
+def begun(url: str) -> Engine:
+    engine = connect(SentinelSettings(url=SecretStr(url)), MysqlSettings())
+    migrate(engine)
+    return engine
+
+
+def test_whatever_happens_the_tables_say_what_etcd_says(tmp_path: Path, mark: str) -> None:
+    first, last = (int(ALONE), int(ALONE)) if ALONE else (0, SEEDS - 1)
+    parts = [range(start, min(start + TOGETHER, last + 1)) for start in range(first, last + 1, TOGETHER)]
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
+        running = [processes.submit(work, tmp_path, mark, seeds) for seeds in parts]
+        failures = [failure for each in running for failure in each.result()]
+
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.mariadb
+def test_it_is_the_same_on_mariadb(mariadb: Mariadb, etcd: RunningEtcd) -> None:
+    failures = run(ON_MARIADB, begun(mariadb.url), etcd)
+
+    assert not failures, "\n".join(failures)
