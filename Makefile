@@ -17,7 +17,7 @@ COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
 # a compiler that came after the installation: install again
 AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
-.PHONY: help demo demo-camera demo-sentinel test test-faults test-cluster bench-events bench-convert bench-camera fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
+.PHONY: help demo demo-camera demo-sentinel test test-faults test-cluster bench-events bench-convert bench-camera bench-sentinel fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-convert: $(VENV)/.dev ## the converter against others' and the floor (BENC
 
 bench-camera: $(VENV)/.dev ## the camera backup against a consumer that puts and commits each record (10 minutes)
 	@$(BIN)/python -m tests.bench.camera $(ARGS)
+
+bench-sentinel: $(VENV)/.dev ## change in etcd to row in SQL, changes a second, relist, audit, beside the original's way (5 minutes)
+	@$(BIN)/python -m tests.bench.sentinel $(ARGS)
 
 fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)
 	@$(BIN)/python -m tests.fuzz.fuzz $(or $(FOR),600)

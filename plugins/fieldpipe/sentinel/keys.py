@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fieldpipe.errors import PermanentError
@@ -28,7 +29,9 @@ _NAME = rf"[^/\0]{{1,{MAX_NAME}}}"
 _KEY = re.compile(
     rf"/Device/(?P<device>{_NAME})/(?P<status>[01])|/Pod/(?P<on>{_NAME})/(?P<state>[01])/(?P<pod>{_NAME})"
 )
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 _FIRST_YEAR = 1000
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 TIME = "%Y-%m-%d %H:%M:%S"
 _DEVICE = {"projectSymbolFk", "deviceIp", "connectionStatus", "os"}
 _POD = {"imageName", "deviceNameFk", "deployedAt", "currentVersion", "latestVersion", "status"}
@@ -112,6 +115,7 @@ def is_ours(key: bytes) -> bool:
     return key.startswith(_PREFIXES)
 
 
+@lru_cache(maxsize=10_000)  # a key is looked at several times, and comes again with each of its changes
 def parse_key(key: bytes) -> Place:
     """Raises BadEntry for one of ours that is malformed."""
     try:
@@ -181,13 +185,16 @@ def _text(value: dict[str, Any], name: str) -> str | None:
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         raise TypeError(f"{name} is no text")
     text = str(found)
-    if len(text) > MAX_NAME or "\0" in text or any("\ud800" <= each <= "\udfff" for each in text):
+    if len(text) > MAX_NAME or _NO_TEXT.search(text):
         raise ValueError(f"{name} cannot be stored: longer than {MAX_NAME} characters, or no text")
     return text
 
 
 def _time(text: str | None) -> datetime | None:
-    found = datetime.strptime(text, TIME) if text else None
-    if found and found.year < _FIRST_YEAR:
+    if not text:
+        return None
+    # As nearly all are written; strptime takes eight times as long.
+    found = datetime.fromisoformat(text) if _TIME.fullmatch(text) else datetime.strptime(text, TIME)
+    if found.year < _FIRST_YEAR:
         raise ValueError(f"deployedAt is {text!r}, before the years of databases")
     return found

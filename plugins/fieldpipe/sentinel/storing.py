@@ -31,10 +31,12 @@ def store_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> lis
 
 
 def _try(connection: Connection, table: Table, rows: Sequence[Row]) -> str | None:
-    """The reason why the database refuses them; None: they are stored."""
+    """The reason why the database refuses them; None: they are stored.
+
+    A statement that is refused is undone, and what was done before it stays: a savepoint would only cost time.
+    """
     try:
-        with connection.begin_nested():
-            connection.execute(_upsert(connection, table), [columns_of(row) for row in rows])
+        connection.execute(_upsert(connection, table), [columns_of(row) for row in rows])
     except DBAPIError as error:
         if error.connection_invalidated or _code(error) in _PASSING or connection.dialect.name == "sqlite":
             raise

@@ -133,6 +133,9 @@ checkpoint = Table(
 TABLES: Mapping[Kind, Table] = {"device": device, "pod": pod}
 """The tables that others read, by the kind of a row."""
 
+_FIELDS = {kind: [field.name for field in fields(kind)] for kind in (Device, Pod)}
+_SORTED = json.JSONEncoder(sort_keys=True)  # made once: json.dumps would make one for every row
+
 
 def primary_key(table: Table) -> str:
     """The name of the column that names a device or a pod."""
@@ -141,10 +144,11 @@ def primary_key(table: Table) -> str:
 
 def columns_of(row: Row) -> dict[str, Any]:
     """A row of `device` or `pod` that is there, by column."""
-    values = {field.name: getattr(row.values, field.name) for field in fields(row.values)}
-    return {**values, "extra": extra_text(row.values), "modRevision": row.entry.mod_revision, "deletedAt": None}
+    columns: dict[str, Any] = {name: getattr(row.values, name) for name in _FIELDS[type(row.values)]}
+    columns |= {"extra": extra_text(row.values), "modRevision": row.entry.mod_revision, "deletedAt": None}
+    return columns
 
 
 def extra_text(values: Device | Pod) -> str:
     """One text for equal fields."""
-    return json.dumps(dict(values.extra), sort_keys=True)
+    return _SORTED.encode(values.extra)
