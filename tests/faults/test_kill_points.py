@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.broker.test_broker_kills import POINTS as OF_BROKERS
 from tests.faults.crash_points import all_points, calls_without_a_name
 from tests.faults.test_camera_kills import POINTS as OF_BACKUPS
 from tests.faults.test_frame_kills import POINTS as OF_FRAMES
@@ -17,5 +18,5 @@ pytestmark = pytest.mark.fault
 def test_every_crash_point_has_a_test_that_kills_there() -> None:
     """Those tests fail for a point that the process does not come to."""
     assert calls_without_a_name() == 0
-    tested = [*OF_BACKUPS, *OF_DISPATCHERS, *OF_FRAMES, *OF_PODS, *OF_SENSORS, *OF_SENTINEL, *OF_WEBHOOKS]
+    tested = [*OF_BACKUPS, *OF_BROKERS, *OF_DISPATCHERS, *OF_FRAMES, *OF_PODS, *OF_SENSORS, *OF_SENTINEL, *OF_WEBHOOKS]
     assert all_points() == sorted(tested)

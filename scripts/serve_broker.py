@@ -1,0 +1,49 @@
+"""Take readings of Kraken Collectors over gRPC, keep them, and deliver each to its sinks, until SIGTERM or Ctrl-C.
+
+Which sinks there are, their variables say (KRAKENB_REDIS_HOST, KRAKENB_BUCKET ...; see .env.example); a sink without
+its variable is off, and a line says so. SIGHUP reads the routes again. Exit codes: 0 ended; 65 settings that a person
+has to mend, all of them named.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+
+from fieldpipe import errors, logs
+from fieldpipe.broker.handlers.asking import Handlers
+from fieldpipe.broker.handlers.loading import load
+from fieldpipe.broker.routing import Routes
+from fieldpipe.broker.running import Broker
+from fieldpipe.broker.settings import BrokerSettings
+from fieldpipe.broker.sinks.registry import open_sinks
+from fieldpipe.settings import read
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
+    (settings,) = read(BrokerSettings)
+    logs.configure("broker", level=logging.DEBUG if settings.debug else logging.INFO)
+    asyncio.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: BrokerSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    sinks = open_sinks(os.environ)
+    routes = Routes.load(settings.routes, [sink.name for sink in sinks])
+    loop.add_signal_handler(signal.SIGHUP, routes.reload)
+    handlers = Handlers(load(settings.handlers), settings.deadline_seconds)
+    try:
+        await Broker(settings, sinks, routes.sinks_for, handlers).run(stop)
+    finally:
+        handlers.close()
+
+
+if __name__ == "__main__":
+    errors.run(main)
