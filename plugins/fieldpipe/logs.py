@@ -39,6 +39,7 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line per request
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # else URLs, of which some are secrets
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # else dozens per connection; what matters is raised
 
 
