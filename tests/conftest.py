@@ -110,6 +110,12 @@ def redis_on_path() -> None:
     require("redis-server", "FIELDPIPE_REQUIRE_REDIS")
 
 
+@pytest.fixture(scope="session")
+def influxd_on_path() -> None:
+    """Without an `influxd` on PATH its tests are skipped; where CI has it (FIELDPIPE_REQUIRE_INFLUXDB=1) they fail."""
+    require("influxd", "FIELDPIPE_REQUIRE_INFLUXDB")
+
+
 def require(program: str, variable: str) -> None:
     """Skip when a program is not on PATH; fail in CI when the variable says that it was installed."""
     if shutil.which(program) is None:
