@@ -17,7 +17,7 @@ COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
 # a compiler that came after the installation: install again
 AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
-.PHONY: help demo demo-camera demo-sentinel test test-faults test-cluster bench-events bench-convert bench-camera bench-sentinel fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
+.PHONY: help demo demo-camera demo-sentinel test test-faults test-cluster bench-events bench-convert bench-camera bench-sentinel bench-broker fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,10 @@ demo: $(VENV)/.local ## from nothing to CSV: start all, convert a recording, sho
 demo-camera: $(VENV)/.local ## a simulated camera: frames into Kafka, images and the hour's table out of it, then stop
 	@$(BIN)/python -m scripts.demo --camera
 
-demo-sentinel: $(VENV)/.local ## devices and pods come, change, stop and vanish in etcd; rows of SQL follow, and the audit finds drift
+demo-sentinel: $(VENV)/.local ## devices and pods come, change and vanish in etcd; rows of SQL follow, and the audit's DAG finds drift
 	@$(BIN)/python -m scripts.demo_sentinel
+	@echo
+	@$(BIN)/python -m scripts.demo --sentinel
 
 test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "not (fault or kafka or mariadb or cluster or images)"
@@ -54,6 +56,9 @@ bench-camera: $(VENV)/.dev ## the camera backup against a consumer that puts and
 
 bench-sentinel: $(VENV)/.dev ## change in etcd to row in SQL, changes a second, relist, audit, beside the original's way (5 minutes)
 	@$(BIN)/python -m tests.bench.sentinel $(ARGS)
+
+bench-broker: $(VENV)/.dev ## the broker against a service that does nothing but answer (2 minutes; takes redis-server)
+	@$(BIN)/python -m tests.bench.broker $(ARGS)
 
 fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)
 	@$(BIN)/python -m tests.fuzz.fuzz $(or $(FOR),600)

@@ -92,7 +92,8 @@ class Running:
 
 
 def settings_for(folder: Path, **others: object) -> BrokerSettings:
-    ports = {"grpc_host": f"127.0.0.1:{free_port(set())}", "metrics_host": f"127.0.0.1:{free_port(set())}"}
+    port = free_port(set())
+    ports = {"grpc_host": f"127.0.0.1:{port}", "metrics_host": f"127.0.0.1:{free_port({port})}"}
     return BrokerSettings(spool=folder / "spool", **(ports | others))  # type: ignore[arg-type]
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import grpc
 import pytest
 
-from fieldpipe.crashpoints import VARIABLE
-from fieldpipe.local.ports import free_port
-from fieldpipe.local.process import Child, Command, base_environment
+from tests.broker.broker_process import BrokerProcess
 from tests.broker.collectors import PROCESS, call, request_v2
 from tests.broker.database_servers import HOST, PASSWORD, USER, RunningRedis, start_redis
 from tests.waiting import eventually
@@ -25,7 +20,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.fault
 
 POINTS = ("broker.storing", "broker.stored", "broker.delivered")
-PROJECT = Path(__file__).parents[2]
 SENDERS = 4
 
 
@@ -34,41 +28,6 @@ def redis(redis_on_path: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server = start_redis(tmp_path_factory.mktemp("redis"), "broker-kills")
     yield server
     server.stop()
-
-
-class BrokerProcess:
-    """`scripts.serve_broker`, which can be killed and started again."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.address = f"{HOST}:{free_port(set())}"
-        self.metrics_address = f"{HOST}:{free_port(set())}"
-        self._folder = folder
-        self._environment = environment | {
-            "KRAKENB_GRPC_HOST": self.address,
-            "KRAKENB_METRICS_HOST": self.metrics_address,
-            "KRAKENB_SPOOL": str(folder / "spool"),
-        }
-
-    def start(self, crash_at: str = "") -> None:
-        environment = base_environment("broker-kills") | self._environment | {VARIABLE: crash_at}
-        command = Command((sys.executable, "-m", "scripts.serve_broker"), PROJECT, environment)
-        self.child = Child(command, self._folder / "broker.log")
-        eventually(self._serves, 30, lambda: (self._folder / "broker.log").read_text()[-3000:])
-
-    def _serves(self) -> bool:
-        with self.channel() as channel, suppress(grpc.RpcError):
-            call(channel, "/grpc.health.v1.Health/Check", b"", seconds=1)
-            return True
-        return self.child.exit_code is not None
-
-    def channel(self) -> grpc.Channel:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]
-        return grpc.insecure_channel(self.address, options=options)
-
-    def metrics(self) -> dict[str, float]:
-        with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
 
 class Load:
