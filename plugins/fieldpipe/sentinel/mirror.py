@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
@@ -21,7 +21,7 @@ from fieldpipe.errors import TransientError
 from fieldpipe.sentinel.keys import STOPPED, BadEntry, Changes, Entry, parse_key
 from fieldpipe.sentinel.rows import Kind, Name, Rows, name_of, rows_of
 from fieldpipe.sentinel.schema import DatabaseUnavailable
-from fieldpipe.sentinel.storing import store_rows
+from fieldpipe.sentinel.storing import store_rows, upsert
 from fieldpipe.sentinel.tables import TABLES, checkpoint, entries, findings, history, primary_key
 
 Deletes = Literal["keep", "mark", "remove"]
@@ -29,6 +29,8 @@ Deletes = Literal["keep", "mark", "remove"]
 
 AT_ONCE = 500  # keys or names in one statement
 BYTES_AT_ONCE = 4 * 1024 * 1024  # of values, and one value more
+
+KEEP_HISTORY = timedelta(days=90)
 
 STATUS: Mapping[Kind, str] = {"device": "connectionStatus", "pod": "status"}
 """The column that says whether a row is stopped."""
@@ -60,9 +62,10 @@ class Change(NamedTuple):
 class Mirror:
     """Writes to one database. Not for several threads at once; for several processes."""
 
-    def __init__(self, engine: Engine, deletes: Deletes = "mark") -> None:
+    def __init__(self, engine: Engine, deletes: Deletes = "mark", keep_history: timedelta = KEEP_HISTORY) -> None:
         self._engine = engine
         self._deletes = deletes
+        self._keep_history = keep_history
 
     def checkpoint(self) -> Checkpoint | None:
         """None before the first listing. Raises DatabaseUnavailable."""
@@ -125,41 +128,51 @@ class Mirror:
         with self._transaction() as connection:
             _lock(connection)
             for part in _parts(names):
-                self._derive(connection, set(part))
+                there = _entries(connection, part)
+                _forget(connection, {entry.key for entry in there})
+                self._derive(connection, set(part), there)
+
+    def forget(self) -> bool:
+        """Delete a little of the history that is too old, oldest first; whether there may be more of it.
+
+        A transaction of its own, which locks only what it deletes: no watcher waits for it, and none is held up.
+        """
+        with self._transaction() as connection:
+            too_old = select(history.c.id).where(history.c.at < _now() - self._keep_history)
+            found = list(connection.scalars(too_old.order_by(history.c.at).limit(AT_ONCE)))
+            if found:
+                connection.execute(delete(history).where(history.c.id.in_(found)))
+        return len(found) == AT_ONCE
 
     def _write(self, connection: Connection, puts: Mapping[bytes, Entry], deleted: Collection[bytes]) -> list[Change]:
         """Entries first, then the rows that they are about."""
-        keys = [*puts, *deleted]
         named: dict[bytes, Name] = {}
         bad: list[tuple[Entry, str]] = []
-        for key in keys:
+        for key in [*puts, *deleted]:
             try:
                 named[key] = name_of(parse_key(key))
             except BadEntry as error:
                 bad += [(puts[key], str(error))] if key in puts else []
         names = set(named.values())
-        before = _present(connection, names)
-        for part in _parts(keys):
+        there = {entry.key: entry for entry in _entries(connection, names)}
+        before = {name_of(parse_key(key)) for key in there}
+        gone = there.keys() & deleted
+        for part in _parts(gone):
             connection.execute(delete(entries).where(entries.c.key.in_(part)))
-            connection.execute(delete(findings).where(findings.c.sha256.in_([_sha256(key) for key in part])))
-        rows = [
-            {"key": key, "kind": name.kind, "name": name.name, "mod_revision": puts[key][2], "value": puts[key][1]}
-            for key, name in named.items()
-            if key in puts
-        ]
-        if rows:
-            connection.execute(insert(entries), rows)
+        new = {key: puts[key] for key in named if key in puts}
+        if new:
+            connection.execute(
+                upsert(connection, entries), [_columns(entry, named[entry.key]) for entry in new.values()]
+            )
+        _forget(connection, {*puts, *deleted} | there.keys())
         _note(connection, bad)
-        found = self._derive(connection, names)
+        found = self._derive(connection, names, [entry for key, entry in (there | new).items() if key not in gone])
         bad += [(corrupt.entry, corrupt.reason) for corrupt in found.corrupt.values()]
         return [*_shown(names, before, found), *(Change("bad", None, reason) for _, reason in bad)]
 
-    def _derive(self, connection: Connection, names: set[Name]) -> Rows:
-        """Make the rows of these names what their entries say."""
-        there = _entries(connection, names)
+    def _derive(self, connection: Connection, names: set[Name], there: Collection[Entry]) -> Rows:
+        """Make the rows of these names what their entries say. Nothing stands in the findings about them."""
         found = rows_of(there)
-        for part in _parts(_sha256(entry.key) for entry in there):  # only the newest key of a row can be a finding
-            connection.execute(delete(findings).where(findings.c.sha256.in_(part)))
         _note(connection, [(corrupt.entry, corrupt.reason) for corrupt in found.corrupt.values()])
         for kind, table in TABLES.items():
             refused = store_rows(connection, table, [row for name, row in found.rows.items() if name.kind == kind])
@@ -240,19 +253,22 @@ def _same(connection: Connection, listed: Collection[Entry]) -> set[bytes]:
 
 def _entries(connection: Connection, names: Collection[Name]) -> list[Entry]:
     wanted = select(entries.c.key, entries.c.value, entries.c.mod_revision)
-    return [Entry(*found) for found in _by_name(connection, wanted, names)]
-
-
-def _present(connection: Connection, names: Collection[Name]) -> set[Name]:
-    """Those that have entries now."""
-    wanted = select(entries.c.kind, entries.c.name).distinct()
-    return {Name(*found) for found in _by_name(connection, wanted, names)}
-
-
-def _by_name(connection: Connection, wanted: Any, names: Collection[Name]) -> Iterator[Any]:
+    found: list[Entry] = []
     for kind in TABLES:
         for part in _parts(name.name for name in names if name.kind == kind):
-            yield from connection.execute(wanted.where(entries.c.kind == kind, entries.c.name.in_(part)))
+            rows = connection.execute(wanted.where(entries.c.kind == kind, entries.c.name.in_(part)))
+            found += (Entry(*row) for row in rows)
+    return found
+
+
+def _columns(entry: Entry, name: Name) -> dict[str, Any]:
+    return {**entry._asdict(), **name._asdict()}
+
+
+def _forget(connection: Connection, keys: Collection[bytes]) -> None:
+    """What was malformed about them; only the newest key of a row can be a finding."""
+    for part in _parts(_sha256(key) for key in keys):
+        connection.execute(delete(findings).where(findings.c.sha256.in_(part)))
 
 
 def _note(connection: Connection, bad: Iterable[tuple[Entry, str]]) -> None:

@@ -30,13 +30,24 @@ def store_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> lis
     return [Refused(row, reason) for row, reason in tried if reason is not None]
 
 
+def upsert(connection: Connection, table: Table) -> Any:
+    """Insert rows, or replace those that have the same primary key."""
+    key = primary_key(table)
+    names = [column.name for column in table.columns if column.name != key]
+    if connection.dialect.name == "mysql":
+        statement = mysql.insert(table)
+        return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
+    other = sqlite.insert(table)
+    return other.on_conflict_do_update(index_elements=[key], set_={name: other.excluded[name] for name in names})
+
+
 def _try(connection: Connection, table: Table, rows: Sequence[Row]) -> str | None:
     """The reason why the database refuses them; None: they are stored.
 
     A statement that is refused is undone, and what was done before it stays: a savepoint would only cost time.
     """
     try:
-        connection.execute(_upsert(connection, table), [columns_of(row) for row in rows])
+        connection.execute(upsert(connection, table), [columns_of(row) for row in rows])
     except DBAPIError as error:
         if error.connection_invalidated or _code(error) in _PASSING or connection.dialect.name == "sqlite":
             raise
@@ -46,13 +57,3 @@ def _try(connection: Connection, table: Table, rows: Sequence[Row]) -> str | Non
 
 def _code(error: DBAPIError) -> Any:
     return error.orig.args[0] if error.orig and error.orig.args else None
-
-
-def _upsert(connection: Connection, table: Table) -> Any:
-    key = primary_key(table)
-    names = [column.name for column in table.columns if column.name != key]
-    if connection.dialect.name == "mysql":
-        statement = mysql.insert(table)
-        return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
-    other = sqlite.insert(table)
-    return other.on_conflict_do_update(index_elements=[key], set_={name: other.excluded[name] for name in names})
