@@ -29,7 +29,7 @@ _SECOND = 1_000_000_000  # nanoseconds
 class RecordingSettings(BaseSettings):
     """Where recordings go, and when one is full."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="KRAKENB_")
+    model_config = SettingsConfigDict(frozen=True, env_prefix="KRAKENB_", env_ignore_empty=True)
 
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")  # exists already
     bucket_prefix: str = Field(default="broker", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
@@ -111,4 +111,4 @@ GROUPS = (RecordingSettings, StoreSettings)
 
 def open_sink(settings: RecordingSettings, store: StoreSettings) -> BucketSink:
     """Nothing is sent yet. Raises ConfigurationError."""
-    return BucketSink(settings, ObjectStore.connect(store, connections=1, retries=0))
+    return BucketSink(settings, ObjectStore.connect(store, connections=1))

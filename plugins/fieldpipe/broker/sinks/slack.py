@@ -36,7 +36,7 @@ _silent.setLevel(logging.CRITICAL + 1)
 class SlackSettings(BaseSettings):
     """An incoming webhook, and as whom and where it writes, if it may choose."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="KRAKENB_SLACK_")
+    model_config = SettingsConfigDict(frozen=True, env_prefix="KRAKENB_SLACK_", env_ignore_empty=True)
 
     url: SecretStr
     channel: str = Field(default="random", min_length=1)

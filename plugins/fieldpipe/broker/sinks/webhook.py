@@ -43,7 +43,7 @@ _ANSWER = 64 * 1024  # bytes of an answer that are read; with more of them the c
 class WebhookSettings(BaseSettings):
     """Where, and the token that is sent along."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="KRAKENB_WEBHOOK_")
+    model_config = SettingsConfigDict(frozen=True, env_prefix="KRAKENB_WEBHOOK_", env_ignore_empty=True)
 
     url: SecretStr
     token: SecretStr | None = Field(default=None, min_length=1)

@@ -43,7 +43,7 @@ _quiet.setLevel(logging.WARNING)
 class WebsocketSettings(BaseSettings):
     """The server, and what it is sent: the payload alone, or everything as JSON (see envelope.py)."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="KRAKENB_WEBSOCKET_")
+    model_config = SettingsConfigDict(frozen=True, env_prefix="KRAKENB_WEBSOCKET_", env_ignore_empty=True)
 
     url: SecretStr
     message: Literal["payload", "reading"] = "payload"
