@@ -1,4 +1,4 @@
-"""Take readings of Kraken Collectors over gRPC, keep them, and deliver each to its sinks, until SIGTERM or Ctrl-C.
+"""Take readings of Kraken Collectors, keep them, and deliver each to its sinks, until SIGTERM or Ctrl-C.
 
 Which sinks there are, their variables say (KRAKENB_REDIS_HOST, KRAKENB_BUCKET ...; see .env.example); a sink without
 its variable is off, and a line says so. SIGHUP reads the routes again. Exit codes: 0 ended; 65 settings that a person
@@ -12,6 +12,7 @@ import os
 import signal
 
 from fieldpipe import errors, logs
+from fieldpipe.broker.entrances.registry import open_entrances
 from fieldpipe.broker.handlers.asking import Handlers
 from fieldpipe.broker.handlers.loading import load
 from fieldpipe.broker.routing import Routes
@@ -40,7 +41,8 @@ async def _serve(settings: BrokerSettings) -> None:
     loop.add_signal_handler(signal.SIGHUP, routes.reload)
     handlers = Handlers(load(settings.handlers), settings.deadline_seconds)
     try:
-        await Broker(settings, sinks, routes.sinks_for, handlers).run(stop)
+        broker = Broker(settings, sinks, routes.sinks_for, handlers)
+        await broker.run(stop, open_entrances(os.environ, broker.take))
     finally:
         handlers.close()
 

@@ -125,10 +125,10 @@ class _Reader:
         return found
 
     def _find(self, where: str, path: str) -> Callable[[Any], list[Any]]:
-        import jsonpath_ng  # 5 MB and a tenth of a second, that most sites do without
+        from jsonpath_ng.parser import parse as parse_path  # 5 MB and a tenth of a second, that most sites do without
 
         try:
-            expression = jsonpath_ng.parse(path)
+            expression = parse_path(path)
         except Exception as error:  # noqa: BLE001 -- its parser and its lexer raise whatever they like
             self.complaints.append(f"{where}: `{path}` is no JSON path: {error}")
             return lambda _document: []

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 from fieldpipe import logs
 from fieldpipe.broker import service
 from fieldpipe.broker.delivery import Delivery
+from fieldpipe.broker.entrances.entrance import Entrance
 from fieldpipe.broker.intake import Intake
 from fieldpipe.broker.metrics import Metrics
 from fieldpipe.broker.reading import Reading
@@ -27,7 +28,7 @@ log = logs.get(__name__)
 
 
 class Broker:
-    """`sinks_for` says which of the sinks a reading goes to. Raises ConfigurationError from `run`."""
+    """`sinks_for` says which of the sinks a reading goes to. Raises ConfigurationError when another has its spool."""
 
     def __init__(
         self,
@@ -37,40 +38,45 @@ class Broker:
         handlers: Handlers,
     ) -> None:
         self._settings = settings
-        self._sinks = sinks
-        self._handlers = handlers
         self._spool = Spool(settings.spool, settings.spool_bytes)
-        self.intake = Intake(self._spool, sinks_for)
         self._ends = threading.Event()
+        self._deliveries = [Delivery(sink, self._spool, self._ends) for sink in sinks]
+        self._metrics = Metrics(self._spool, self._deliveries)
+        token = settings.token.get_secret_value() if settings.token else None
+        self._service = Service(Intake(self._spool, sinks_for), handlers, token, self._metrics.answered)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set."""
-        deliveries = [Delivery(sink, self._spool, self._ends) for sink in self._sinks]
-        metrics = Metrics(self._spool, deliveries)
-        token = self._settings.token.get_secret_value() if self._settings.token else None
-        listener = service.listen(Service(self.intake, self._handlers, token, metrics.answered), self._settings)
+    @property
+    def take(self) -> Callable[[Reading], Awaitable[Reading]]:
+        """What ways in beside gRPC call."""
+        return self._service.take
+
+    async def run(self, stop: asyncio.Event, entrances: Sequence[Entrance] = ()) -> None:
+        """Serve until `stop` is set. Raises ConfigurationError."""
         async with AsyncExitStack() as closing:
             closing.callback(self._spool.close)
-            closing.callback(self._end, deliveries)
-            if self._settings.metrics_host:
-                closing.callback(metrics.serve(self._settings.metrics_host))
-            for delivery in deliveries:
+            closing.callback(self._end)
+            for delivery in self._deliveries:
                 delivery.start()
-            self._tell_orphans()
+            if self._settings.metrics_host:
+                closing.callback(self._metrics.serve(self._settings.metrics_host))
+            listener = service.listen(self._service, self._settings)
             await listener.server.start()
             closing.push_async_callback(listener.server.stop, GRACE_SECONDS)
+            for entrance in entrances:
+                await entrance.start()
+                closing.push_async_callback(entrance.stop)
             await service.set_serving(listener, serving=True)
-            log.info("broker_serves", grpc=listener.address, sinks=[sink.name for sink in self._sinks])
+            self._tell(listener.address)
             while not stop.is_set():
                 await asyncio.to_thread(self._expire)
                 await _first(stop, EXPIRY_SECONDS)
             await service.set_serving(listener, serving=False)
 
-    def _end(self, deliveries: Sequence[Delivery]) -> None:
+    def _end(self) -> None:
         self._ends.set()
         self._spool.wake()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        for delivery in deliveries:
+        for delivery in self._deliveries:
             if not delivery.join(max(deadline - time.monotonic(), 0)):
                 log.warning("sink_hangs", sink=delivery.sink.name, what="left behind; its readings stay in the spool")
 
@@ -83,9 +89,12 @@ class Broker:
         except TransientError as error:
             log.warning("spool_waits", reason=str(error))
 
-    def _tell_orphans(self) -> None:
-        """Readings for a sink that is off now wait, and take up room."""
-        on = {sink.name for sink in self._sinks}
+    def _tell(self, address: str) -> None:
+        """Where it serves, and what a person may not have meant."""
+        on = [delivery.sink.name for delivery in self._deliveries]
+        log.info("broker_serves", grpc=address, sinks=on)
+        if not on:
+            log.warning("no_sinks", what="readings are shown to the handlers, and kept nowhere")
         for sink, count in self._spool.counts().items():
             if sink not in on and count.queued:
                 log.warning("sink_off_has_readings", sink=sink, queued=count.queued)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
@@ -59,21 +59,18 @@ class Service:
     async def send(self, data: bytes, call: Call) -> bytes:
         """Generation 1: acknowledged when it is stored; handlers are asked afterwards, nobody hears their answer."""
         try:
-            reading = await self._stored(read_send, data, call)
+            await self._stored(read_send, data, call, self.take)
         except SpoolUnavailable as error:
             log.warning("reading_not_stored", reason=str(error))
             self._answered("FAILED")
             return write_status(FAILED)
-        task = asyncio.create_task(self._ask_quietly(reading))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
         self._answered("OK")
         return write_status(STORED)
 
     async def process(self, data: bytes, call: Call) -> bytes:
         """Generation 2: acknowledged, with the answer of the handlers, when it is stored."""
         try:
-            reading = await self._stored(read_process, data, call)
+            reading = await self._stored(read_process, data, call, self._intake.take)
         except SpoolUnavailable as error:
             log.warning("reading_not_stored", reason=str(error))
             await self._refuse(call, grpc.StatusCode.UNAVAILABLE, str(error))
@@ -84,11 +81,25 @@ class Service:
         self._answered("OK")
         return write_reply(reading, reply)
 
-    async def _stored(self, read: Callable[[bytes], Reading], data: bytes, call: Call) -> Reading:
+    async def take(self, reading: Reading) -> Reading:
+        """For ways in that pass no answer on: handlers are asked afterwards. Raises SpoolFull, SpoolUnavailable."""
+        stored = await self._intake.take(reading)
+        task = asyncio.create_task(self._ask_quietly(stored))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return stored
+
+    async def _stored(
+        self,
+        read: Callable[[bytes], Reading],
+        data: bytes,
+        call: Call,
+        take: Callable[[Reading], Awaitable[Reading]],
+    ) -> Reading:
         if self._credentials and not _is_shown(self._credentials, call):
             await self._refuse(call, grpc.StatusCode.UNAUTHENTICATED, "send `authorization: Bearer <KRAKENB_TOKEN>`")
         try:
-            return await self._intake.take(read(data))
+            return await take(read(data))
         except BadReading as error:
             await self._refuse(call, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except SpoolFull as error:
