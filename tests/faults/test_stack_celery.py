@@ -1,14 +1,19 @@
-"""F-P3: kill -9 of one of two Celery workers, with everything it has started, while 200 recordings flow."""
+"""The embedded stack with two Celery workers; one of them is killed while 200 recordings flow (F-P3)."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
+from fieldpipe.local.status import State
 from tests.faults.stack_world import SECONDS, StackWorld
 from tests.faults.test_stack_batches import put_all
+from tests.local.test_stack import SERVICES, _demo
+from tests.sockets import listening
 from tests.stacks import RunningStack
 from tests.waiting import eventually
 
@@ -25,6 +30,29 @@ def celery_world(celery_stack: RunningStack) -> Iterator[StackWorld]:
     world = StackWorld(celery_stack)
     yield world
     world.ledger.close()
+
+
+def test_redis_and_the_workers_serve_beside_the_others_on_loopback_only(celery_stack: RunningStack) -> None:
+    done = celery_stack.run("scripts.stack", "status")
+
+    serving = {service.name for service in celery_stack.status().services if service.state is State.SERVING}
+    assert serving == SERVICES | {"redis", "worker-1", "worker-2"}
+    assert all(name in done.stdout for name in serving)
+    assert {address for address, _ in listening(celery_stack.processes())} <= {"127.0.0.1", "::1"}
+
+
+def test_the_log_of_a_task_is_readable_when_its_file_is_gone(celery_world: StackWorld, tmp_path: Path) -> None:
+    stack = celery_world.stack
+    result = _demo(stack, tmp_path)
+    run = f"/api/v2/dags/{result['dag_id']}/dagRuns/{result['run_id']}"
+
+    store = celery_world.store
+    eventually(lambda: any(result["run_id"] in log.key for log in store.list("airflow-logs", "task-logs/")), 30)
+    shutil.rmtree(stack.home.logs / "airflow" / f"dag_id={result['dag_id']}")
+    log = str(celery_world.airflow("GET", f"{run}/taskInstances/convert_recording/logs/1"))
+
+    assert "s3://airflow-logs/task-logs/" in log
+    assert "object_converted" in log, "what the pod said"
 
 
 def test_of_two_hundred_recordings_none_is_lost_or_doubled_when_a_worker_is_killed(celery_world: StackWorld) -> None:

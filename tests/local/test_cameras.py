@@ -19,7 +19,7 @@ from tests.sockets import listening
 from tests.stacks import PROJECT, RunningStack
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
 BUCKET = "picamera"
 LIMIT = 10**8
@@ -73,7 +73,6 @@ def test_every_run_of_the_demo_is_in_airflow_and_ended_well(camera_stack: Runnin
     assert {(run or {}).get("state") for run in runs.values()} == {"success"}
 
 
-@pytest.mark.fault
 @pytest.mark.timeout(600)  # four deaths, a restart of everything and a demo
 def test_nothing_is_lost_or_counted_twice_when_kafka_and_the_camera_are_killed(
     camera_stack: RunningStack, tmp_path: Path

@@ -15,6 +15,8 @@ import pytest
 
 from tests.local.pods_server import NAMESPACE, SECRET, PodsServer
 
+pytestmark = pytest.mark.fault  # and slow; in `make test` the operator runs the demo's pod
+
 TASKS = Path(__file__).with_name("pods_operator_dags.py")
 
 

@@ -35,10 +35,16 @@ def _demo(stack: RunningStack, folder: Path, *options: str) -> dict[str, Any]:
     return result
 
 
+@pytest.fixture(scope="module")
+def converted(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `make demo` says about a recording."""
+    return _demo(stack, tmp_path_factory.mktemp("demo"))
+
+
 def test_a_recording_becomes_tables_that_ledger_airflow_and_manifest_agree_on(
-    stack: RunningStack, tmp_path: Path
+    stack: RunningStack, converted: dict[str, Any]
 ) -> None:
-    result = _demo(stack, tmp_path)
+    result = converted
 
     trail = stack.trail
     row = trail.row(result["bucket"], result["key"], result["etag"])
@@ -55,8 +61,8 @@ def test_a_recording_becomes_tables_that_ledger_airflow_and_manifest_agree_on(
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (output["sha256"], output["bytes"])
 
 
-def test_the_hops_of_a_recording_follow_one_another(stack: RunningStack, tmp_path: Path) -> None:
-    hops = _demo(stack, tmp_path)["hops"]
+def test_the_hops_of_a_recording_follow_one_another(converted: dict[str, Any]) -> None:
+    hops = converted["hops"]
 
     later = [hops[name] for name in ("event_received", "run_started", "pod_started", "written")]
     assert later == sorted(later)
@@ -123,6 +129,7 @@ def test_a_killed_webhook_loses_no_recording(stack: RunningStack, tmp_path: Path
     assert stack.await_serving_since("webhook", moment).restarts >= 1
 
 
+@pytest.mark.fault
 def test_down_leaves_no_process_no_port_and_no_file_outside(stack: RunningStack) -> None:
     ports = {port for _, port in listening(stack.processes())}
     outside = [Path(path) for path in stack.status().litter]
@@ -136,6 +143,7 @@ def test_down_leaves_no_process_no_port_and_no_file_outside(stack: RunningStack)
     assert {port for _, port in listening(stack.processes())} == ports
 
 
+@pytest.mark.fault
 @pytest.mark.minio
 def test_with_minio_its_notifications_are_the_events(minio_stack: RunningStack, tmp_path: Path) -> None:
     assert _demo(minio_stack, tmp_path)["source"] == "minio"
