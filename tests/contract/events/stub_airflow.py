@@ -113,6 +113,7 @@ class StubAirflow:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer, in two writes, waits 40 ms for an acknowledgement
     airflow: StubAirflow
 
     def do_GET(self) -> None:
