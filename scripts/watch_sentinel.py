@@ -8,6 +8,7 @@ mend; while etcd or the database are away it waits.
 import argparse
 import signal
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 from fieldpipe import errors, logs
@@ -35,7 +36,8 @@ def main() -> int:
         errors.patiently(lambda: migrate(engine), PATIENCE_SECONDS)
         seconds = min(interval.device_interval, interval.pod_interval)
         alive = arguments.alive.touch if arguments.alive else lambda: None
-        Watcher(etcd, Mirror(engine, sentinel.deletes), seconds, alive).run(stop)
+        mirror = Mirror(engine, sentinel.deletes, timedelta(days=sentinel.history_days))
+        Watcher(etcd, mirror, seconds, alive).run(stop)
     return 0
 
 

@@ -76,6 +76,10 @@ class Seed:
 
         def alive() -> None:
             nonlocal left
+            if self.trouble.is_within:  # a page of a listing has come
+                if not stop.is_set() and self.chance.random() < 0.3:
+                    self.world.step()
+                return
             with self.trouble.suspended():
                 check(self.engine, self.world, self.deletes)
                 if left:

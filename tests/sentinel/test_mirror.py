@@ -1,5 +1,7 @@
 """The mirror against a model of etcd: however changes come, the tables say what etcd says."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,11 +11,12 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, delete, func, insert, select, update
 
 from fieldpipe.sentinel.keys import Changes
-from fieldpipe.sentinel.mirror import Change, Checkpoint, Mirror, RelistNeeded
+from fieldpipe.sentinel.mirror import AT_ONCE, Change, Checkpoint, Mirror, RelistNeeded
 from fieldpipe.sentinel.rows import Name
 from fieldpipe.sentinel.schema import connect, migrate
-from fieldpipe.sentinel.tables import device, entries, findings, history, pod
+from fieldpipe.sentinel.tables import checkpoint, device, entries, findings, history, pod
 from fieldpipe.settings import MysqlSettings, SentinelSettings
+from tests.mariadb_servers import Mariadb
 from tests.sentinel.models import Etcd, device_key, device_value, expected, pod_key, pod_value, tables
 
 EDGE = Name("device", "edge")
@@ -231,6 +234,68 @@ def test_repair_writes_rows_as_the_entries_say(engine: Engine, etcd: Etcd) -> No
     mirror.repair([EDGE, Name("pod", "p"), Name("device", "extra")])
 
     assert tables(engine) == expected(etcd.listed())
+
+
+def test_malformed_keys_are_remembered_once_and_forgotten_when_a_listing_has_them_no_more(
+    engine: Engine, etcd: Etcd
+) -> None:
+    etcd.change((b"/Device/edge", b"{}"), (b"/Device/" + b"long" * 1000, b"{}"))
+    etcd.change((device_key("edge"), json.dumps({"deviceName": "another" * 20_000}).encode()))
+    mirror = begun(engine, etcd)
+
+    assert mirror.relist(mirror.checkpoint(), Checkpoint("c1", etcd.revision), etcd.listed()) == []
+    assert (count(engine, history), count(engine, findings)) == (3, 3)
+    mirror.relist(mirror.checkpoint(), Checkpoint("c1", etcd.revision + 1), [])
+    assert (count(engine, history), count(engine, findings)) == (6, 0)
+
+
+def test_a_listing_of_an_etcd_that_came_to_the_same_revision_twice_counts(engine: Engine, etcd: Etcd) -> None:
+    etcd.change((device_key("edge"), device_value("edge", os="before")))
+    mirror = begun(engine, etcd)
+    restored = Etcd(1, "c1")
+    restored.change((device_key("edge"), device_value("edge", os="after")))
+
+    mirror.relist(mirror.checkpoint(), Checkpoint("c1", restored.revision), restored.listed())
+
+    assert tables(engine) == expected(restored.listed())
+
+
+def test_a_value_may_be_as_deep_as_a_parser_takes_it(engine: Engine, etcd: Etcd) -> None:
+    mirror = begun(engine, etcd)
+    for depth in (100, *range(880, 1000, 2), 5000, 100_000):
+        value = device_value("edge").replace(b'"linux"', b'"linux", "deep": ' + b"[" * depth + b"]" * depth)
+        mirror.apply("c1", [etcd.change((device_key("edge"), value))])
+
+    assert count(engine, findings) == 1
+
+
+def test_history_that_is_too_old_is_forgotten_little_by_little(engine: Engine, etcd: Etcd) -> None:
+    mirror = begun(engine, etcd, keep_history=timedelta(days=30))
+    now = datetime.now(UTC).replace(tzinfo=None)
+    days = [31] * (2 * AT_ONCE + 1) + [29] * 3
+    with engine.begin() as connection:
+        rows = [{"key": b"k", "revision": 1, "at": now - timedelta(days=each)} for each in days]
+        connection.execute(insert(history), rows)
+
+    assert [mirror.forget() for _ in range(4)] == [True, True, False, False]
+    assert count(engine, history) == 3
+
+
+@pytest.mark.mariadb
+def test_forgetting_waits_for_no_watcher_and_holds_none_up(mariadb: Mariadb, etcd: Etcd) -> None:
+    engine = connect(SentinelSettings(url=SecretStr(mariadb.url)), MysqlSettings())
+    migrate(engine)
+    mirror = begun(engine, etcd, keep_history=timedelta(0))
+    mirror.apply("c1", [etcd.change((device_key("edge"), device_value("edge")))])
+    with engine.begin() as other:  # as one that writes
+        other.execute(select(checkpoint).with_for_update())
+        other.execute(insert(history).values(key=b"k", revision=1))
+
+        mirror.forget()
+
+        assert count(engine, history) == 0
+    assert count(engine, history) == 1
+    engine.dispose()
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -163,8 +163,12 @@ class Trouble:
     def __init__(self, engine: Engine) -> None:
         self._left = 0
         self._is_end = False
+        self.is_within = False  # a transaction is open
         event.listen(engine, "before_cursor_execute", self._pass)
         event.listen(engine, "commit", self._pass)
+        event.listen(engine, "begin", lambda _: self._be_within(True))
+        event.listen(engine, "commit", lambda _: self._be_within(False))
+        event.listen(engine, "rollback", lambda _: self._be_within(False))
 
     def begin(self, steps: int, *, is_end: bool) -> None:
         """After so many of them the process is killed; or else the database has gone away, and comes back."""
@@ -187,6 +191,9 @@ class Trouble:
         left, self._left = self._left, 0
         yield
         self._left = left
+
+    def _be_within(self, is_within: bool) -> None:
+        self.is_within = is_within
 
     def _pass(self, *_: object) -> None:
         self._left -= 1

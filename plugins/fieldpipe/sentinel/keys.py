@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +22,8 @@ from fieldpipe.errors import PermanentError
 
 FIRST, BEHIND = b"/Device/", b"/Pod0"  # a range of keys that holds all of ours, and those of others
 MAX_NAME = 255  # characters
+MAX_DEPTH = 100  # of a value
+MAX_SHOWN = 300  # characters of what is malformed, in a message
 STOPPED = "1"
 
 _PREFIXES = (b"/Device/", b"/Pod/")
@@ -123,10 +125,10 @@ def parse_key(key: bytes) -> Place:
     except UnicodeDecodeError:
         found = None
     if found is None:
-        raise BadEntry(f"{key!r}: not /Device/<device>/<0 or 1> or /Pod/<device>/<0 or 1>/<pod>")
+        raise BadEntry(f"{_brief(key)}: not /Device/<device>/<0 or 1> or /Pod/<device>/<0 or 1>/<pod>")
     place = Place(found["device"] or found["on"], found["status"] or found["state"], found["pod"])
     if place.name != place.name.rstrip():  # databases take "a " for "a"
-        raise BadEntry(f"{key!r}: the name ends in white space")
+        raise BadEntry(f"{_brief(key)}: the name ends in white space")
     return place
 
 
@@ -137,9 +139,10 @@ def parse(entry: Entry) -> Device | Pod:
         value = json.loads(entry.value)
         if not isinstance(value, dict):
             raise TypeError("the value is no JSON object")  # noqa: TRY301 -- one handler says where
+        _require_shallow(entry.value, value)
         return _device(place, value) if place.pod is None else _pod(place, value)
     except (ValueError, TypeError, RecursionError) as error:
-        raise BadEntry(f"{entry.key!r}, revision {entry.mod_revision}: {error}") from error
+        raise BadEntry(f"{_brief(entry.key)}, revision {entry.mod_revision}: {error}") from error
 
 
 def _device(place: Place, value: dict[str, Any]) -> Device:
@@ -172,9 +175,32 @@ def _pod(place: Place, value: dict[str, Any]) -> Pod:
     )
 
 
+def _require_shallow(text: bytes, value: dict[str, Any]) -> None:
+    """What can be parsed here may be too deep to be written as JSON again elsewhere."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:  # nearly always
+        return
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [part for each in level for part in _parts(each)]
+    if level:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _brief(said: object) -> str:
+    """For a message."""
+    text = repr(said)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
 def _require_name(name: str, said: object) -> None:
     if said is not None and said != name:
-        raise ValueError(f"the value is about {said!r}")
+        raise ValueError(f"the value is about {_brief(said)}")
 
 
 def _text(value: dict[str, Any], name: str) -> str | None:

@@ -103,7 +103,7 @@ history = Table(
     metadata,
     Column("id", _Counter, primary_key=True, autoincrement=True),
     Column("revision", BigInteger, nullable=False),
-    Column("key", _Key, nullable=False),
+    Column("key", _Bytes, nullable=False),  # also a malformed one, which may be longer than an index takes
     Column("value", _Bytes),  # NULL: the key was deleted
     Column("at", DateTime, nullable=False, server_default=func.now(), index=True),
     schema="Sentinel",
