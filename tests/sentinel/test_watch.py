@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from fieldpipe.crashpoints import VARIABLE
 from fieldpipe.sentinel.etcd import Etcd
 from fieldpipe.sentinel.keys import Entry
 from fieldpipe.sentinel.rows import rows_of
 from fieldpipe.sentinel.schema import connect, migrate
-from fieldpipe.sentinel.tables import checkpoint
+from fieldpipe.sentinel.tables import TABLES, checkpoint, entries
 from fieldpipe.settings import EtcdSettings, MysqlSettings, SentinelSettings
 from tests.etcd_servers import RunningEtcd
 from tests.mariadb_servers import Mariadb
@@ -107,6 +107,21 @@ def test_rows_follow_etcd(watching: Watching, engine: Engine, etcd: RunningEtcd)
 
     await_equal(engine, etcd, watching.log)
     assert watching.alive.exists()
+
+
+def test_entries_that_were_lost_are_noticed_and_listed_again(
+    watching: Watching, engine: Engine, etcd: RunningEtcd
+) -> None:
+    etcd.put("/Device/edge/0", device_value("edge"))
+    watching.start(etcd, POD_INTERVAL="0.1")
+    await_equal(engine, etcd, watching.log)
+
+    with engine.begin() as connection:
+        connection.execute(delete(entries))
+        connection.execute(delete(TABLES["device"]))
+
+    await_equal(engine, etcd, watching.log)
+    assert "sentinel_lists_again" in watching.log()
 
 
 def test_it_ends_when_it_is_told_to(watching: Watching, engine: Engine, etcd: RunningEtcd) -> None:

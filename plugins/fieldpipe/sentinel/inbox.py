@@ -29,6 +29,11 @@ class Inbox(Generic[Item]):
             self._changed.notify_all()
             return True
 
+    def holds_something(self) -> bool:
+        """Whether `take` would not wait."""
+        with self._changed:
+            return bool(self._items)
+
     def take(self, seconds: float) -> list[Item]:
         """Everything that is there, in order; waits for the first item, and returns none when the time is up."""
         with self._changed:

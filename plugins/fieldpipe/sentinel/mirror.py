@@ -22,6 +22,7 @@ from fieldpipe.sentinel.keys import STOPPED, BadEntry, Changes, Entry, parse_key
 from fieldpipe.sentinel.rows import Kind, Name, Rows, name_of, rows_of
 from fieldpipe.sentinel.schema import DatabaseUnavailable
 from fieldpipe.sentinel.storing import store_rows, upsert
+from fieldpipe.sentinel.sums import Sums
 from fieldpipe.sentinel.tables import TABLES, checkpoint, entries, findings, history, primary_key
 
 Deletes = Literal["keep", "mark", "remove"]
@@ -122,6 +123,15 @@ class Mirror:
             reach("sentinel.written")
         reach("sentinel.relisted")
         return changes
+
+    def sums(self) -> tuple[Checkpoint | None, Sums]:
+        """Of the entries, and the checkpoint that they stand for. Raises DatabaseUnavailable."""
+        with self._transaction() as connection:
+            found = connection.execute(select(checkpoint.c.cluster_id, checkpoint.c.revision)).first()
+            contents = func.sum(func.crc32(entries.c.key) + func.crc32(entries.c.value))
+            wanted = select(func.count(), func.sum(entries.c.mod_revision), contents).select_from(entries)
+            sums = connection.execute(wanted).one()
+        return (Checkpoint(*found) if found and found[0] else None), Sums(*(int(each or 0) for each in sums))
 
     def repair(self, names: Collection[Name]) -> None:
         """Write the rows of these names as the entries say, whatever somebody made of them."""

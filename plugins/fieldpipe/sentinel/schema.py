@@ -6,6 +6,7 @@ thing: an index that lets no two devices have the same address.
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, text
@@ -33,6 +34,7 @@ def connect(settings: SentinelSettings, mysql: MysqlSettings) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, execution_options={"schema_translate_map": WITHOUT_DATABASES})
         event.listen(engine, "connect", _manual_transactions)
+        event.listen(engine, "connect", _sums)
         event.listen(engine, "begin", _begin_immediately)
         return engine
     return create_engine(
@@ -99,6 +101,11 @@ def _url(settings: SentinelSettings, mysql: MysqlSettings) -> URL:
 def _manual_transactions(connection: Any, _record: object) -> None:
     """Python's driver would begin transactions by itself, and too late."""
     connection.isolation_level = None
+
+
+def _sums(connection: Any, _record: object) -> None:
+    """What MySQL has and SQLite has not."""
+    connection.create_function("crc32", 1, zlib.crc32, deterministic=True)
 
 
 def _begin_immediately(connection: Connection) -> None:

@@ -87,6 +87,10 @@ class Watch(AbstractContextManager["Watch"]):
         while True:
             yield from self.take()
 
+    def has_news(self) -> bool:
+        """Whether `take` would not wait."""
+        return self._inbox.holds_something()
+
     def take(self) -> list[Changes | Progress]:
         """All updates that have come, as soon as there is one. None at all: etcd is there, and nothing changed."""
         answers = self._inbox.take(self._etcd.silence_seconds)

@@ -16,9 +16,10 @@ from threading import Event as Flag
 from fieldpipe import logs
 from fieldpipe.errors import TransientError
 from fieldpipe.sentinel.etcd import Etcd, Watch
-from fieldpipe.sentinel.keys import Changes, Progress
+from fieldpipe.sentinel.keys import Changes, Entry, Progress
 from fieldpipe.sentinel.mirror import Change, Checkpoint, Mirror, RelistNeeded
-from fieldpipe.sentinel.stream import ListAgain
+from fieldpipe.sentinel.stream import Compacted, ListAgain
+from fieldpipe.sentinel.sums import Sums, add
 
 EVENTS = 1000  # of one transaction, and the rest of its last revision
 SHARE = 10  # comparing with a whole listing takes at most one part in so many of the time
@@ -38,30 +39,36 @@ class Watcher:
         self._compare_seconds = compare_seconds
         self._alive = alive
         self._next_comparison = time.monotonic() + compare_seconds
+        self._list_first = False
+        self._failed = 0  # times, one after the other
+        self._history_is_old = True
 
     def run(self, stop: Flag) -> None:
         """Until `stop` is set. Raises PermanentError for what no waiting mends."""
-        failed = 0
-        list_first = False
         while not stop.is_set():
             self._alive()
             try:
-                self._follow(stop, list_first=list_first)
-            except (ListAgain, RelistNeeded) as error:
-                log.warning("sentinel_lists_again", reason=str(error))
-                list_first = True
+                self._follow(stop)
+            except RelistNeeded as error:  # another watcher has moved the checkpoint: go on from there
+                self._wait(stop, "sentinel_is_overtaken", error)
+            except ListAgain as error:
+                self._list_first = True
+                self._wait(stop, "sentinel_lists_again", error)
             except TransientError as error:
-                failed += 1
-                log.warning("sentinel_waits", reason=str(error), attempts=failed)
-                stop.wait(random.uniform(0, min(LONGEST_PAUSE, 0.1 * 2**failed)))  # noqa: S311 -- no secret
-            else:
-                failed, list_first = 0, False
+                self._wait(stop, "sentinel_waits", error)
 
-    def _follow(self, stop: Flag, *, list_first: bool) -> None:
+    def _wait(self, stop: Flag, what: str, error: TransientError) -> None:
+        self._failed += 1
+        log.warning(what, reason=str(error), attempts=self._failed)
+        if self._failed > 1 or what == "sentinel_waits":
+            stop.wait(random.uniform(0, min(LONGEST_PAUSE, 0.1 * 2 ** min(self._failed, 10))))  # noqa: S311 -- no secret
+
+    def _follow(self, stop: Flag) -> None:
         """Until it is to stop, or something fails."""
         known = self._mirror.checkpoint()
-        if known is None or list_first or not self._is_reached(known):
-            known = self._compare(known)
+        if known is None or self._list_first or not self._is_reached(known):
+            known = self._relist(known)
+            self._list_first = False
         with self._etcd.watch(known.revision, known.cluster_id) as watch:
             log.info("sentinel_watches", cluster=known.cluster_id, revision=known.revision)
             self._alive()
@@ -69,23 +76,57 @@ class Watcher:
                 self._take(watch, known.cluster_id)
                 self._alive()
                 if time.monotonic() >= self._next_comparison:
-                    self._compare(self._mirror.checkpoint())
+                    self._compare_aside(watch)
+                    self._history_is_old = True
+                if self._history_is_old:  # a little at a time: changes do not wait for it
+                    self._history_is_old = self._mirror.forget()
 
     def _take(self, watch: Watch, cluster_id: str) -> None:
         for updates in _transactions(watch.take()):
             show(self._mirror.apply(cluster_id, updates))
+            self._alive()
+        self._failed = 0
 
-    def _compare(self, known: Checkpoint | None) -> Checkpoint:
+    def _relist(self, known: Checkpoint | None) -> Checkpoint:
         """Make the mirror stand for a whole listing; where it did already, nothing is written but the checkpoint."""
         began = time.monotonic()
         listing = self._etcd.snapshot()
         at = Checkpoint(listing.cluster_id, listing.revision)
-        changes = self._mirror.relist(known, at, chain.from_iterable(listing.pages))
+        changes = self._mirror.relist(known, at, chain.from_iterable(self._alive_at_each(listing.pages)))
         show(changes)
         seconds = time.monotonic() - began
-        self._next_comparison = time.monotonic() + max(self._compare_seconds, SHARE * seconds)
-        log.info("sentinel_compared", revision=at.revision, changes=len(changes), seconds=round(seconds, 3))
+        log.info("sentinel_listed", revision=at.revision, changes=len(changes), seconds=round(seconds, 3))
         return at
+
+    def _compare_aside(self, watch: Watch) -> None:
+        """Whether the entries are what etcd has at the checkpoint. A page at a time: changes do not wait for it.
+
+        Raises ListAgain where they are not, by somebody's hand or our mistake.
+        """
+        began = time.monotonic()
+        self._next_comparison = began + self._compare_seconds  # also if this fails
+        at, there = self._mirror.sums()
+        if at is None:
+            raise RelistNeeded("the tables have lost their checkpoint")
+        listed = Sums()
+        try:
+            for page in self._etcd.snapshot(at.revision).pages:
+                listed = add(listed, page)
+                self._alive()
+                if watch.has_news():
+                    self._take(watch, at.cluster_id)
+        except Compacted:  # meanwhile: the next one may be quicker
+            return
+        if listed != there:
+            raise ListAgain(f"at revision {at.revision} etcd has {listed}, the mirror {there}")
+        seconds = time.monotonic() - began
+        self._next_comparison = time.monotonic() + max(self._compare_seconds, SHARE * seconds)
+        log.info("sentinel_compared", revision=at.revision, keys=listed.keys, seconds=round(seconds, 3))
+
+    def _alive_at_each(self, pages: Iterable[list[Entry]]) -> Iterator[list[Entry]]:
+        for page in pages:
+            self._alive()
+            yield page
 
     def _is_reached(self, known: Checkpoint) -> bool:
         now = self._etcd.now()
