@@ -1,21 +1,34 @@
 """The main job in one command, through the whole embedded stack: a recording in, its tables out.
 
-With --camera the second job: frames into Kafka, images and the hour's table out.
+With --camera the second job: frames into Kafka, images and the hour's table out. With --sentinel the third: rows of the
+mirror of etcd are changed by hand, and the DAG that audits it finds that.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fieldpipe import errors
 from fieldpipe.errors import FieldpipeError
-from fieldpipe.local import camera_demo, camera_report, cameras, demo, demo_report, display, stack
+from fieldpipe.local import (
+    camera_demo,
+    camera_report,
+    cameras,
+    demo,
+    demo_report,
+    display,
+    sentinel,
+    sentinel_demo,
+    stack,
+)
 from fieldpipe.local.home import Home
 from fieldpipe.local.trail import Trail
 
@@ -28,6 +41,7 @@ def main() -> int:
     parser.add_argument("--recording", type=Path, help="your own .mcap (a generated one)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the result there too, for programs")
     parser.add_argument("--camera", action="store_true", help="a simulated camera's frames instead of a recording")
+    parser.add_argument("--sentinel", action="store_true", help="devices and pods instead of a recording")
     arguments = parser.parse_args()
     if arguments.recording is not None and not arguments.recording.is_file():
         raise errors.PermanentError(f"there is no file {arguments.recording}")
@@ -35,15 +49,24 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # as Ctrl-C: what was started is stopped
     try:
-        with _running_stack(home, {cameras.CAMERAS: "1"} if arguments.camera else {}) as found:
+        with _running_stack(home, _settings(arguments)) as found:
             if arguments.camera:
                 _film(home, found, arguments.json)
+            elif arguments.sentinel:
+                _audit(home, found, arguments.json)
             else:
                 _demo(home, found, arguments.recording, arguments.json)
     except FieldpipeError:
         print(f"\nthe demo failed; logs are in {display.near(home.logs)}")
         raise
     return 0
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """What the stack needs beside recordings, if it is started for this."""
+    cameras_too = {cameras.CAMERAS: "1"} if arguments.camera else {}
+    sentinel_too = {sentinel.SENTINEL: os.environ.get(sentinel.SENTINEL) or "1"} if arguments.sentinel else {}
+    return cameras_too | sentinel_too
 
 
 @contextlib.contextmanager
@@ -78,6 +101,14 @@ def _film(home: Home, found: stack.StackStatus, output: Path | None) -> None:
     result = camera_demo.film(trail, cameras.spool(home), _clock())
     copies = camera_report.keep(result, trail, home.root / "demo")
     _show(camera_report.report(result, trail, copies), camera_report.as_json(result), output)
+
+
+def _audit(home: Home, found: stack.StackStatus, output: Path | None) -> None:
+    variables = stack.environment(home)
+    sentinel_demo.require_sentinel(variables)
+    trail = Trail(variables, home.project, stack.pods_port(found))
+    runs = sentinel_demo.play(trail, variables, _clock())
+    _show(sentinel_demo.summary(runs), {"runs": [asdict(run) for run in runs]}, output)
 
 
 def _clock() -> demo.Say:

@@ -1,32 +1,27 @@
 """The demo of cameras: frames go into Kafka, objects and an hour's table come out, over the DAGs as they are."""
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any
 
 from fieldpipe.errors import TransientError
 from fieldpipe.handover import LATEST
 from fieldpipe.local import cameras
 from fieldpipe.local.cameras import CAMERA_BUCKET, TOPIC
 from fieldpipe.local.demo import Rejected, Say
+from fieldpipe.local.runs import awaited, run_dag
 from fieldpipe.local.services import PROCESSED_BUCKET
 from fieldpipe.local.trail import Trail, moment
 from fieldpipe.store import ObjectNotFound
 
-PATIENCE_SECONDS = 180.0  # for each step; on an idle machine each takes a few
-_POLL_SECONDS = 0.2
 _LEDGER_SECONDS = 1.0  # between two looks at the ledger: each starts a process
 _LIMIT = 16 * 1024 * 1024  # bytes of a manifest
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ def require_cameras(variables: Mapping[str, str]) -> None:
 
 def _await_frames(spool: Path, seen: int, say: Say) -> None:
     """Wait until more have come, so that it is seen that they come. The camera counts them every few seconds."""
-    now = _awaited(partial(_more_than, seen, spool), "new frames", "camera")
+    now = awaited(partial(_more_than, seen, spool), "new frames", "camera")
     say(f"{now - seen:,} more have come since")
 
 
@@ -101,19 +96,11 @@ def _more_than(seen: int, spool: Path) -> int | None:
 
 
 def _run(trail: Trail, dag_id: str, conf: Mapping[str, Any], say: Say) -> dict[str, Any]:
-    """Trigger a DAG and wait for the run's end."""
-    run_id = f"demo__{uuid4().hex[:12]}"
-    _awaited(lambda: trail.trigger(dag_id, run_id, conf), f"Airflow's knowledge of the DAG {dag_id}", "dag-processor")
-    say(f"triggered {dag_id}, run {run_id}")
-    run = _awaited(lambda: _ended(trail, run_id), f"the end of the run {run_id} of {dag_id}", "scheduler")
+    """Have a DAG run, and succeed."""
+    run = run_dag(trail, dag_id, conf, say)
     if run["state"] != "success":
-        raise Rejected(f"the run {run_id} of {dag_id} {run['state']}: its log in the Airflow UI says why")
+        raise Rejected(f"the run {run['dag_run_id']} of {dag_id} {run['state']}: its log in the Airflow UI says why")
     return run
-
-
-def _ended(trail: Trail, run_id: str) -> dict[str, Any] | None:
-    run = trail.run(run_id)
-    return run if run is not None and run["state"] in ("success", "failed") else None
 
 
 def _batch(trail: Trail, since: datetime) -> tuple[str, dict[str, Any]]:
@@ -140,7 +127,7 @@ def _await_index(trail: Trail, manifest: str, say: Say) -> dict[str, Any]:
         row = trail.row(CAMERA_BUCKET, manifest, etag)
         return row if row is not None and row["state"] in ("done", "dead", "gone") else None
 
-    row = _awaited(ended, f"the end of frames_to_csv for {manifest}", "dispatcher", pause=_LEDGER_SECONDS)
+    row = awaited(ended, f"the end of frames_to_csv for {manifest}", "dispatcher", pause=_LEDGER_SECONDS)
     if row["state"] != "done":
         raise Rejected(f"{CAMERA_BUCKET}/{manifest} is {row['state']}: {row['reason']}")
     say(f"frames_to_csv has indexed them, run {row['run_id']}")
@@ -156,12 +143,3 @@ def _hour(trail: Trail, image: str) -> tuple[str, dict[str, Any]]:
         raise TransientError(f"frame_hours has ended, and there is no {PROCESSED_BUCKET}/{folder}{LATEST}") from None
     manifest = json.loads(content)["manifest"]
     return f"{manifest.rpartition('/')[0]}/", trail.manifest(PROCESSED_BUCKET, manifest)
-
-
-def _awaited(look: Callable[[], Found | None], what: str, service: str, *, pause: float = _POLL_SECONDS) -> Found:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            raise TransientError(f"{what} did not come in {PATIENCE_SECONDS:.0f} s: see `make logs SERVICE={service}`")
-        time.sleep(pause)
-    return found

@@ -52,7 +52,11 @@ def convert(trail: Trail, recording: Path, say: Say) -> Converted:
     key = f"demo/{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}/{recording.name}"
     say(f"putting {recording.name} ({recording.stat().st_size:,} bytes) to {RAW_BUCKET}/{key}")
     etag = trail.store.upload(RAW_BUCKET, key, recording)
-    put = datetime.now(UTC)
+    return follow(trail, key, etag, datetime.now(UTC), say)
+
+
+def follow(trail: Trail, key: str, etag: str, put: datetime, say: Say) -> Converted:
+    """Wait until the tables of a recording that was put there stand; as `convert`."""
     row, written = _await_row(trail, key, etag, say)
     return _gather(trail, key, etag, row, Hops(put, moment(row["received_at"]), None, None, written))
 

@@ -25,7 +25,7 @@ _DULL = ("publish_time", "sequence", "header.frame_id", "header.stamp")
 
 def report(result: Converted, trail: Trail) -> str:
     """The whole report as text, at most WIDTH characters wide where keys allow."""
-    parts = [_tables(result), *previews(result, trail), _who(result), hop_table(result.hops)]
+    parts = [_tables(result), *previews(result, trail), who(result), hop_table(result.hops)]
     return "\n\n".join(parts)
 
 
@@ -68,7 +68,8 @@ def _tables(result: Converted) -> str:
     return columns(rows)
 
 
-def _who(result: Converted) -> str:
+def who(result: Converted) -> str:
+    """Who carried it."""
     source = "the store's notification" if result.source == "minio" else f"event-sync ({result.source})"
     rows = [
         ("event", f"from {source}"),

@@ -20,6 +20,7 @@ from fieldpipe.settings import StoreSettings
 from fieldpipe.store import ObjectStore
 
 _MANIFEST_LIMIT = 16 * 1024 * 1024  # bytes
+_OF_A_POD = "[base] "  # how the operator marks the lines of a pod's container in the log of its task
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Trail:
 
     def row(self, bucket: str, key: str, etag: str) -> dict[str, Any] | None:
         """The ledger's row of an object version, or None while there is none."""
-        rows = self._script("scripts.ledger", "list", "--json", "--bucket", bucket, "--key", key)
+        rows = json.loads(self.script("scripts.ledger", "list", "--json", "--bucket", bucket, "--key", key))
         return next((row for row in rows if row["etag"] == etag), None)
 
     def run(self, run_id: str) -> dict[str, Any] | None:
@@ -66,6 +67,17 @@ class Trail:
         path = f"/api/v2/dags/{dag_id}/dagRuns"
         return probe.post(self._airflow_port, path, value, token=self._token()) is not None
 
+    def said(self, run: Mapping[str, Any]) -> list[str]:
+        """What the pods of a run said last, line by line, as Airflow's API shows the logs of its tasks."""
+        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'])}/taskInstances"
+        tasks = (probe.get(self._airflow_port, path, token=self._token()) or {}).get("task_instances") or []
+        lines: list[str] = []
+        for task in tasks:
+            log = f"{path}/{task['task_id']}/logs/{task['try_number']}"
+            content = (probe.get(self._airflow_port, log, token=self._token()) or {}).get("content") or []
+            lines += [event.strip() for event in (line["event"] for line in content) if event.startswith(_OF_A_POD)]
+        return [line.removeprefix(_OF_A_POD) for line in lines]
+
     def pod(self, run_id: str) -> dict[str, Any] | None:
         """The last pod of a run, as the Pods API remembers it."""
         found = probe.get(self._pods_port, f"/debug/pods?labelSelector={quote(f'run_id={run_id}')}")
@@ -78,13 +90,10 @@ class Trail:
         value: dict[str, Any] = json.loads(content)
         return value
 
-    def _token(self) -> str | None:
-        account = {"username": self._variables["AIRFLOW_USER"], "password": self._variables["AIRFLOW_PASSWORD"]}
-        return (probe.post(self._airflow_port, "/auth/token", account) or {}).get("access_token")
-
-    def _script(self, *arguments: str) -> Any:
+    def script(self, module: str, *arguments: str) -> str:
+        """What a script of ours prints. Raises TransientError when it fails."""
         done = subprocess.run(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=self._project,
             env={"PATH": "/usr/bin:/bin", **self._variables},
             capture_output=True,
@@ -92,8 +101,12 @@ class Trail:
             check=False,
         )
         if done.returncode != 0:
-            raise TransientError(f"{' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
-        return json.loads(done.stdout)
+            raise TransientError(f"{module} {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _token(self) -> str | None:
+        account = {"username": self._variables["AIRFLOW_USER"], "password": self._variables["AIRFLOW_PASSWORD"]}
+        return (probe.post(self._airflow_port, "/auth/token", account) or {}).get("access_token")
 
 
 def moment(text: str | None) -> datetime | None:
