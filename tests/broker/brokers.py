@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from fieldpipe.broker.running import Broker
 from fieldpipe.broker.settings import BrokerSettings
 from fieldpipe.broker.sinks.sink import Sink
 from fieldpipe.local.ports import free_port
+from tests.waiting import eventually
 
 
 class Memory:
@@ -66,8 +68,7 @@ class Running:
 
     def __enter__(self) -> Running:
         self._thread.start()
-        with self.channel() as channel:
-            grpc.channel_ready_future(channel).result(timeout=30)
+        eventually(self._listens, 30)
         return self
 
     def __exit__(
@@ -85,6 +86,11 @@ class Running:
         with urllib.request.urlopen(f"http://{self.settings.metrics_host}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+    def _listens(self) -> bool:
+        host, _, port = self.settings.grpc_host.rpartition(":")
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
 
     def _run(self) -> None:
         self._loop.run_until_complete(self.broker.run(self._stop))
