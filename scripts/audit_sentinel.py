@@ -52,8 +52,9 @@ def main() -> int:
             sys.stdout.write(to_csv(found, odd).decode())
         else:
             where = _store(found, odd, moment)
-        log.info("sentinel_audited", revision=found.at.revision, rows=len(found.expected.rows), **counts(found, odd))
-        if arguments.repair:
+        rows = len(found.expected.rows)
+        log.info("sentinel_audited", revision=found.at.revision, rows=rows, report=where, **counts(found, odd))
+        if arguments.repair and found.drift:
             repairable = [drift.name for drift in found.drift if drift.found != "corrupt"]
             Mirror(engine, sentinel.deletes).repair(repairable)
             log.warning("sentinel_repaired", rows=len(repairable))
@@ -73,13 +74,14 @@ def _store(found: Audit, odd: Sequence[Oddity], moment: datetime) -> str:
 
 
 def _verdict(found: Audit, tolerated: int, where: str) -> str:
-    kinds = ", ".join(
-        f"{number} {kind}" for kind, number in sorted(Counter(each.found for each in found.drift).items())
-    )
-    return (
-        f"{len(found.drift)} rows are not as etcd says at revision {found.at.revision} ({kinds}; SENTINEL_DRIFT allows "
-        f"{tolerated}): see {where}. A run with repair writes them again, but for corrupt ones: their writers have to"
-    )
+    kinds = Counter(drift.found for drift in found.drift)
+    counts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    text = f"not as etcd says at revision {found.at.revision}: {counts} (SENTINEL_DRIFT allows {tolerated})."
+    if kinds.total() > kinds["corrupt"]:
+        text += " A run with repair writes such rows again."
+    if kinds["corrupt"]:
+        text += " What is corrupt waits for who wrote it."
+    return f"{text} Report: {where}"
 
 
 if __name__ == "__main__":
