@@ -9,7 +9,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from time import time_ns
 from typing import NamedTuple
@@ -43,6 +43,8 @@ DELETE FROM readings WHERE position = ?
     AND NOT EXISTS (SELECT 1 FROM sinks JOIN dead USING (sink) WHERE dead.position = readings.position)
 RETURNING size
 """
+
+_HEAD = tuple(field.name for field in fields(Reading) if field.name != "payload")
 
 
 class SpoolFull(TransientError):
@@ -195,9 +197,8 @@ def size(connection: sqlite3.Connection) -> int:
 
 def encode(reading: Reading) -> bytes:
     """As it lies on the disk: a line of JSON, then the payload as it came."""
-    head = asdict(reading)
-    payload: bytes = head.pop("payload")
-    return json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n" + payload
+    head = {name: getattr(reading, name) for name in _HEAD}
+    return json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n" + reading.payload
 
 
 def decode(body: bytes) -> Reading:
