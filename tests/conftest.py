@@ -206,6 +206,16 @@ def any_kafka(request: pytest.FixtureRequest) -> Kafka:
     return broker
 
 
+BOTH_REAL = pytest.param(("apache_kafka", "minio_store"), marks=[pytest.mark.kafka, pytest.mark.minio])
+
+
+@pytest.fixture(params=[("tansu", "store"), BOTH_REAL], ids=["embedded", "apache and minio"])
+def any_servers(request: pytest.FixtureRequest) -> tuple[Kafka, Store]:
+    """A broker and a store, which know nothing of each other: those of the embedded stack, then those of the world."""
+    broker, objects = request.param
+    return request.getfixturevalue(broker), request.getfixturevalue(objects)
+
+
 @pytest.fixture(scope="session")
 def session_etcd(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[RunningEtcd]:
     """The session's etcd. Tests take `etcd`."""

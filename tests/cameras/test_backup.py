@@ -29,12 +29,18 @@ HOUR = "year=2023/month=11/day=15/hour=07"
 TIME = 1_700_000_000_123_456
 
 
-@pytest.fixture(params=["store", pytest.param("minio_store", marks=pytest.mark.minio)])
-def bucket(request: pytest.FixtureRequest) -> "Bucket":
-    """A bucket in each kind of store. One for all tests (SeaweedFS has room for a few dozen): topics are their own."""
-    server: Store = request.getfixturevalue(request.param)
-    server.client.ensure_bucket(NAME)
-    return Bucket(server.client, NAME)
+@pytest.fixture
+def broker(any_servers: tuple[Kafka, Store]) -> Kafka:
+    """A broker, and `bucket` a bucket beside it."""
+    return any_servers[0]
+
+
+@pytest.fixture
+def bucket(any_servers: tuple[Kafka, Store]) -> "Bucket":
+    """One for all tests (SeaweedFS has room for a few dozen): topics are their own."""
+    store = any_servers[1].client
+    store.ensure_bucket(NAME)
+    return Bucket(store, NAME)
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,13 @@ def back_up(
         return Backup(kafka, bucket.store, bucket.name, wanted or Options(zone=JST)).run(topics, share)
 
 
-def test_frames_become_pairs_of_objects_where_the_sink_would_write_them(any_kafka: Kafka, bucket: Bucket) -> None:
-    topic = new_topic(any_kafka, 2)
+def test_frames_become_pairs_of_objects_where_the_sink_would_write_them(broker: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(broker, 2)
     payloads = [os.urandom(100_000), b"", os.urandom(2_000_000)]
-    send(any_kafka, topic, *frames(*payloads))
-    send(any_kafka, topic, *frames(b"other"), partition=1)
+    send(broker, topic, *frames(*payloads))
+    send(broker, topic, *frames(b"other"), partition=1)
 
-    assert back_up(any_kafka, bucket, [topic]) == 0
+    assert back_up(broker, bucket, [topic]) == 0
 
     stems = {f"topics/{topic}/{HOUR}/{topic}+0+{offset:010d}": payload for offset, payload in enumerate(payloads)}
     stems[f"topics/{topic}/{HOUR}/{topic}+1+0000000000"] = b"other"
@@ -92,13 +98,13 @@ def test_frames_become_pairs_of_objects_where_the_sink_would_write_them(any_kafk
     assert {key: bucket.content(key) for key in bucket.keys(f"topics/{topic}/")} == wanted
 
 
-def test_a_second_run_goes_on_where_the_first_one_ended(any_kafka: Kafka, bucket: Bucket) -> None:
-    topic = new_topic(any_kafka)
-    send(any_kafka, topic, *frames(b"0", b"1"))
-    assert back_up(any_kafka, bucket, [topic]) == 0
-    assert back_up(any_kafka, bucket, [topic]) == 0
-    send(any_kafka, topic, *frames(b"2"))
-    assert back_up(any_kafka, bucket, [topic]) == 0
+def test_a_second_run_goes_on_where_the_first_one_ended(broker: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(broker)
+    send(broker, topic, *frames(b"0", b"1"))
+    assert back_up(broker, bucket, [topic]) == 0
+    assert back_up(broker, bucket, [topic]) == 0
+    send(broker, topic, *frames(b"2"))
+    assert back_up(broker, bucket, [topic]) == 0
 
     assert [(each.first, each.last) for each in bucket.manifests(topic)] == [(0, 1), (2, 2)]
     assert [bucket.content(frame.image) for each in bucket.manifests(topic) for frame in each.frames] == [
@@ -108,37 +114,37 @@ def test_a_second_run_goes_on_where_the_first_one_ended(any_kafka: Kafka, bucket
     ]
 
 
-def test_the_bucket_decides_where_to_go_on_and_not_the_group(any_kafka: Kafka, bucket: Bucket) -> None:
-    topic = new_topic(any_kafka)
-    send(any_kafka, topic, *frames(b"0", b"1", b"2"))
-    with Client(KafkaSettings(brokers=any_kafka.address)) as kafka:
+def test_the_bucket_decides_where_to_go_on_and_not_the_group(broker: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(broker)
+    send(broker, topic, *frames(b"0", b"1", b"2"))
+    with Client(KafkaSettings(brokers=broker.address)) as kafka:
         kafka.commit(topic, 0, 2)
 
-    assert back_up(any_kafka, bucket, [topic]) == 0
+    assert back_up(broker, bucket, [topic]) == 0
 
     assert [(each.first, each.last) for each in bucket.manifests(topic)] == [(0, 2)]
 
 
-def test_the_group_shows_people_how_far_the_backup_is(any_kafka: Kafka, bucket: Bucket) -> None:
-    topic = new_topic(any_kafka)
-    send(any_kafka, topic, *frames(b"0", b"1", b"2"))
+def test_the_group_shows_people_how_far_the_backup_is(broker: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(broker)
+    send(broker, topic, *frames(b"0", b"1", b"2"))
 
-    assert back_up(any_kafka, bucket, [topic]) == 0
+    assert back_up(broker, bucket, [topic]) == 0
 
-    with Client(KafkaSettings(brokers=any_kafka.address)) as kafka:
+    with Client(KafkaSettings(brokers=broker.address)) as kafka:
         committed = kafka._admin.list_group_offsets({GROUP: [TopicPartition(topic, 0)]})
     found: OffsetAndMetadata = committed[GROUP][TopicPartition(topic, 0)]
     assert found.offset == 3
 
 
 def test_long_backlogs_are_cut_into_batches_that_adjoin(
-    any_kafka: Kafka, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    broker: Kafka, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "MAX_RECORDS", 7)
-    topic = new_topic(any_kafka)
-    send(any_kafka, topic, *frames(*(f"{number}".encode() for number in range(40))))
+    topic = new_topic(broker)
+    send(broker, topic, *frames(*(f"{number}".encode() for number in range(40))))
 
-    assert back_up(any_kafka, bucket, [topic]) == 0
+    assert back_up(broker, bucket, [topic]) == 0
 
     ranges = [(each.first, each.last) for each in bucket.manifests(topic)]
     assert ranges == [(first, min(first + 6, 39)) for first in range(0, 40, 7)]
@@ -146,12 +152,12 @@ def test_long_backlogs_are_cut_into_batches_that_adjoin(
     assert [bucket.content(frame.image) for frame in found] == [f"{number}".encode() for number in range(40)]
 
 
-def test_what_is_no_frame_is_kept_aside_and_everything_behind_it_goes_on(any_kafka: Kafka, bucket: Bucket) -> None:
-    topic = new_topic(any_kafka)
-    send(any_kafka, topic, *frames(b"0"), None, b"no message", *frames(b"3"))
+def test_what_is_no_frame_is_kept_aside_and_everything_behind_it_goes_on(broker: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(broker)
+    send(broker, topic, *frames(b"0"), None, b"no message", *frames(b"3"))
 
-    assert back_up(any_kafka, bucket, [topic]) == EXIT_PERMANENT
-    assert back_up(any_kafka, bucket, [topic]) == 0
+    assert back_up(broker, bucket, [topic]) == EXIT_PERMANENT
+    assert back_up(broker, bucket, [topic]) == 0
 
     (manifest,) = bucket.manifests(topic)
     assert [frame.offset for frame in manifest.frames] == [0, 3]
@@ -165,37 +171,37 @@ def test_what_is_no_frame_is_kept_aside_and_everything_behind_it_goes_on(any_kaf
     assert bucket.content(f"{folder}/00000000000000000002.bin") == b"no message"
 
 
-def test_a_topic_that_was_made_again_begins_a_new_epoch(any_kafka: Kafka, bucket: Bucket) -> None:
-    topic = new_topic(any_kafka)
-    send(any_kafka, topic, *frames(b"old 0", b"old 1"))
-    assert back_up(any_kafka, bucket, [topic]) == 0
-    any_kafka.delete_topic(topic)
-    new_topic(any_kafka, name=topic)
-    send(any_kafka, topic, *frames(b"new 0"))
+def test_a_topic_that_was_made_again_begins_a_new_epoch(broker: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(broker)
+    send(broker, topic, *frames(b"old 0", b"old 1"))
+    assert back_up(broker, bucket, [topic]) == 0
+    broker.delete_topic(topic)
+    new_topic(broker, name=topic)
+    send(broker, topic, *frames(b"new 0"))
 
-    assert back_up(any_kafka, bucket, [topic]) == 0
+    assert back_up(broker, bucket, [topic]) == 0
 
     assert bucket.content(f"topics/{topic}/{HOUR}/{topic}+0+0000000000.jpg") == b"old 0"
     assert bucket.content(f"topics-2/{topic}/{HOUR}/{topic}+0+0000000000.jpg") == b"new 0"
     assert [(each.first, each.last) for each in bucket.manifests(topic, epoch=2)] == [(0, 0)]
 
 
-def test_shares_together_back_up_every_partition_once(any_kafka: Kafka, bucket: Bucket) -> None:
-    topic = new_topic(any_kafka, 4)
+def test_shares_together_back_up_every_partition_once(broker: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(broker, 4)
     for partition in range(4):
-        send(any_kafka, topic, *frames(b"x"), partition=partition)
+        send(broker, topic, *frames(b"x"), partition=partition)
 
     for part in (1, 2, 3):
-        assert back_up(any_kafka, bucket, [topic], Share(part, 3)) == 0
+        assert back_up(broker, bucket, [topic], Share(part, 3)) == 0
 
     assert [len(bucket.manifests(topic, partition=partition)) for partition in range(4)] == [1, 1, 1, 1]
 
 
-def test_a_topic_that_does_not_exist_does_not_stop_the_others(any_kafka: Kafka, bucket: Bucket) -> None:
-    topic = new_topic(any_kafka)
-    send(any_kafka, topic, *frames(b"0"))
+def test_a_topic_that_does_not_exist_does_not_stop_the_others(broker: Kafka, bucket: Bucket) -> None:
+    topic = new_topic(broker)
+    send(broker, topic, *frames(b"0"))
 
-    assert back_up(any_kafka, bucket, [f"none-{uuid4().hex[:6]}", topic]) == EXIT_TRANSIENT
+    assert back_up(broker, bucket, [f"none-{uuid4().hex[:6]}", topic]) == EXIT_TRANSIENT
 
     assert len(bucket.manifests(topic)) == 1
 

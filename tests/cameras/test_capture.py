@@ -120,6 +120,7 @@ def test_pictures_are_taken_without_a_broker_and_sent_once_there_is_one(
     assert payloads(received(broker.address, "camera", 3)) == pictures
 
 
+@pytest.mark.fault
 def test_when_it_is_stopped_it_ends_well_and_what_could_not_be_sent_waits(
     tansu_factory: Callable[[Path], Kafka], tmp_path: Path, mark: str
 ) -> None:

@@ -41,13 +41,3 @@ def camera_worlds(tmp_path: Path, mark: str, store: Store) -> Iterator[Callable[
     yield make
     for world in made:
         world.stop()
-
-
-BOTH_REAL = pytest.param(("apache_kafka", "minio_store"), marks=[pytest.mark.kafka, pytest.mark.minio])
-
-
-@pytest.fixture(params=[("tansu", "store"), BOTH_REAL], ids=["embedded", "apache and minio"])
-def any_servers(request: pytest.FixtureRequest) -> tuple[Kafka, Store]:
-    """A broker and a store: those of the embedded stack, then those of the world."""
-    broker, objects = request.param
-    return request.getfixturevalue(broker), request.getfixturevalue(objects)
