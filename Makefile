@@ -17,7 +17,7 @@ COMPILED := $(wildcard plugins/fieldpipe/recordings/_native*)
 # a compiler that came after the installation: install again
 AGAIN := $(if $(COMPILED),,$(if $(shell command -v g++ || command -v c++),compiler))
 
-.PHONY: help demo demo-camera demo-sentinel test test-faults test-cluster bench-events bench-convert bench-camera bench-sentinel bench-broker fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
+.PHONY: help demo demo-camera demo-sentinel demo-broker test test-faults test-cluster bench-events bench-convert bench-camera bench-sentinel bench-broker fuzz up down status logs ledger lint format images images-kind render validate preflight lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo-sentinel: $(VENV)/.local ## devices and pods come, change and vanish in etc
 	@$(BIN)/python -m scripts.demo_sentinel
 	@echo
 	@$(BIN)/python -m scripts.demo --sentinel
+
+demo-broker: $(VENV)/.local ## a reading of a small device by HTTP: its text in (a stand-in for) Slack, its row in a table, then stop
+	@$(BIN)/python -m scripts.demo --broker
 
 test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "not (fault or kafka or mariadb or cluster or images)"

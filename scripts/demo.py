@@ -1,7 +1,8 @@
 """The main job in one command, through the whole embedded stack: a recording in, its tables out.
 
 With --camera the second job: frames into Kafka, images and the hour's table out. With --sentinel the third: rows of the
-mirror of etcd are changed by hand, and the DAG that audits it finds that.
+mirror of etcd are changed by hand, and the DAG that audits it finds that. With --broker the fourth: a reading by HTTP,
+its text in (a stand-in for) Slack and its row in a table.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from typing import Any
 from fieldpipe import errors
 from fieldpipe.errors import FieldpipeError
 from fieldpipe.local import (
+    broker_demo,
+    broker_report,
     camera_demo,
     camera_report,
     cameras,
@@ -42,6 +45,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the result there too, for programs")
     parser.add_argument("--camera", action="store_true", help="a simulated camera's frames instead of a recording")
     parser.add_argument("--sentinel", action="store_true", help="devices and pods instead of a recording")
+    parser.add_argument("--broker", action="store_true", help="a reading of a small device instead of a recording")
     arguments = parser.parse_args()
     if arguments.recording is not None and not arguments.recording.is_file():
         raise errors.PermanentError(f"there is no file {arguments.recording}")
@@ -54,6 +58,8 @@ def main() -> int:
                 _film(home, found, arguments.json)
             elif arguments.sentinel:
                 _audit(home, found, arguments.json)
+            elif arguments.broker:
+                _carry(home, found, arguments.json)
             else:
                 _demo(home, found, arguments.recording, arguments.json)
     except FieldpipeError:
@@ -109,6 +115,15 @@ def _audit(home: Home, found: stack.StackStatus, output: Path | None) -> None:
     trail = Trail(variables, home.project, stack.pods_port(found))
     runs = sentinel_demo.play(trail, variables, _clock())
     _show(sentinel_demo.summary(runs), {"runs": [asdict(run) for run in runs]}, output)
+
+
+def _carry(home: Home, found: stack.StackStatus, output: Path | None) -> None:
+    variables = stack.environment(home)
+    trail = Trail(variables, home.project, stack.pods_port(found))
+    broker = broker_demo.command(home.project, variables)
+    with tempfile.TemporaryDirectory() as folder:
+        result = broker_demo.carry(trail, broker, home.log("demo-broker"), Path(folder), _clock())
+    _show(broker_report.report(result, trail), broker_report.as_json(result), output)
 
 
 def _clock() -> demo.Say:
