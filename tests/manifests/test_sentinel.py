@@ -9,8 +9,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
-from fieldpipe.deploy.objects import Manifests
+from fieldpipe.deploy import overlay
+from fieldpipe.deploy.objects import Manifests, parse
 from fieldpipe.deploy.pods import Container
+from fieldpipe.deploy.rules.references import needed_secrets
+from fieldpipe.deploy.tools import Tools
 from fieldpipe.local import probe
 from fieldpipe.local.etcd import etcd_program
 from fieldpipe.local.ports import free_port
@@ -18,6 +21,7 @@ from fieldpipe.sentinel.etcd import Etcd
 from fieldpipe.sentinel.mirror import Checkpoint, Mirror
 from fieldpipe.sentinel.schema import connect, migrate
 from fieldpipe.settings import EtcdSettings, MysqlSettings, SentinelSettings
+from tests.cluster.manifests import Manifests as Copy
 from tests.mariadb_servers import Mariadb
 from tests.waiting import eventually
 
@@ -69,6 +73,23 @@ def test_the_images_are_of_the_versions_that_we_know(container: Callable[[str], 
 
     assert tuple(map(int, tags["etcd"].removeprefix("v").split("."))) >= (3, 5, 8)  # its progress does not overtake
     assert tags["mysql"].startswith("10.11.")
+
+
+def test_production_takes_the_watcher_and_two_hosts(tmp_path: Path, tools: Tools) -> None:
+    prod = Copy.copy(tmp_path, "prod", tools)
+    kustomization = tmp_path / "overlays/prod/kustomization.yaml"
+    text = kustomization.read_text()
+    kustomization.write_text(text.replace("\nresources:", "\ncomponents: [../../components/sentinel]\nresources:", 1))
+    prod.set("MY_ETCD_HOST", "titaniadb.factory.lan")
+    prod.set("MY_MYSQL_HOST", "mysql.factory.lan")
+
+    manifests = parse(prod.render())
+
+    (settings,) = overlay.load(tmp_path, "prod")
+    images = {each.owner.name: each.containers[0].image for each in manifests.workloads}
+    assert [str(fault) for fault in settings.faults(manifests)] == []
+    assert needed_secrets(manifests)["fieldpipe-mysql"] == {"user", "password"}
+    assert images["sentinel"].startswith("registry.example.com/fieldpipe-worker@sha256:")
 
 
 @pytest.mark.mariadb
