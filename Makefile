@@ -30,7 +30,7 @@ demo-camera: $(VENV)/.local ## a simulated camera: frames into Kafka, images and
 
 demo-sentinel: $(VENV)/.local ## devices and pods come, change and vanish in etcd; rows of SQL follow, and the audit's DAG finds drift
 	@$(BIN)/python -m scripts.demo_sentinel
-	@echo
+	@printf '\nand now the audit, by the DAG etcd_sentinel: '
 	@$(BIN)/python -m scripts.demo --sentinel
 
 demo-broker: $(VENV)/.local ## a reading of a small device by HTTP: its text in (a stand-in for) Slack, its row in a table, then stop
