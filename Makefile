@@ -39,7 +39,7 @@ demo-broker: $(VENV)/.local ## a reading of a small device by HTTP: its text in 
 test: $(VENV)/.dev ## all tests but the long fault suite (at most 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest -m "not (fault or kafka or mariadb or cluster or images)"
 
-test-faults: $(VENV)/.dev ## kill, overwrite, poison: the fault suite against real processes; Apache Kafka and MariaDB, where they are
+test-faults: $(VENV)/.dev ## kill, overwrite, poison real processes; the other long tests; Apache Kafka and MariaDB, where they are
 	@$(BIN)/python -m pytest -m "fault or kafka or mariadb"
 
 test-cluster: $(VENV)/.dev ## the manifests applied to a real Kubernetes, built and started here (root; the first time 20 minutes)
