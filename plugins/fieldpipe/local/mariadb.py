@@ -4,11 +4,11 @@ It runs as the user who starts it. Its own root comes in through the socket only
 name and the password of one account, which may do everything.
 """
 
+import os
 import shutil
 import subprocess
 from contextlib import closing
 from dataclasses import dataclass
-from getpass import getuser
 from pathlib import Path
 
 import pymysql
@@ -65,7 +65,7 @@ class MariadbServer:
     def command(self) -> Command:
         """One process; a commit is on disk when it is answered."""
         arguments = (
-            *(program("mariadbd"), "--no-defaults", f"--user={getuser()}", f"--datadir={self.data}"),
+            *(program("mariadbd"), "--no-defaults", *_as_root(), f"--datadir={self.data}"),
             *(f"--socket={self.sockets / 'mariadb.sock'}", f"--bind-address={probe.HOST}", f"--port={self.port}"),
             *("--performance-schema=OFF", "--skip-name-resolve", "--max-allowed-packet=64M", _LOG_SIZE),
             *self.options,
@@ -93,7 +93,7 @@ class MariadbServer:
 
     def _install(self, folder: Path, account: Path) -> None:
         arguments = (
-            *(program("mariadb-install-db"), "--no-defaults", f"--user={getuser()}", f"--datadir={folder}"),
+            *(program("mariadb-install-db"), "--no-defaults", *_as_root(), f"--datadir={folder}"),
             *("--auth-root-authentication-method=socket", "--skip-test-db", f"--extra-file={account}", _LOG_SIZE),
         )
         made = subprocess.run(arguments, capture_output=True, text=True, check=False)
@@ -122,3 +122,8 @@ def program(name: str) -> str:
     if found is None:
         raise NotHere(f"there is no `{name}`: apt install mariadb-server-core mariadb-client-core")
     return found
+
+
+def _as_root() -> tuple[str, ...]:
+    """Root has to say that it means it."""
+    return ("--user=root",) if os.geteuid() == 0 else ()
