@@ -7,12 +7,16 @@ from pathlib import Path
 from uuid import uuid4
 
 import psutil
+import pymysql
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
 from fieldpipe.local import ports, process
 from fieldpipe.local.kafka import TansuServer, TopicCreation
+from fieldpipe.local.mariadb import PORT, USER, MariadbServer
+from tests.mariadb_servers import Mariadb
 from tests.servers import Postgres, Running, Store
 from tests.waiting import eventually
 
@@ -113,6 +117,39 @@ def test_kafka_listens_on_loopback_only(kafka: Running[TansuServer]) -> None:
 
 
 @pytest.mark.minio
+@pytest.mark.mariadb
+def test_a_half_made_mariadb_is_made_again_and_what_was_committed_survives_its_death(
+    mariadb_template: Path, socket_folder: Callable[[], Path], tmp_path: Path, mark: str
+) -> None:
+    port = ports.choose((PORT,), tmp_path / "ports.json")[PORT]
+    server = MariadbServer(tmp_path / "data", socket_folder(), port, SecretStr("0123abcd"), mark)
+    for left in ("data.new/mysql", "data.new/aria_log_control"):
+        (tmp_path / left).parent.mkdir(exist_ok=True)
+        (tmp_path / left).write_text("half")
+    (tmp_path / "data.sql").write_text("half")
+    running = Running(server, process.start(server, tmp_path / "log"), tmp_path / "log")
+    try:
+        with closing(server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE DATABASE d")
+            cursor.execute(f"CREATE TABLE d.t AS SELECT {INTEGER} AS n")
+        running.kill()
+        running.start()
+        assert _value(f"mysql+pymysql://{USER}:0123abcd@127.0.0.1:{port}/d") == INTEGER
+    finally:
+        running.stop()
+
+    assert not list(tmp_path.glob("data.*")), "the account's password lies nowhere"
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("user", ["root", "fieldpipe", ""])
+def test_mariadb_listens_on_loopback_only_and_lets_nobody_in_without_the_password(user: str, mariadb: Mariadb) -> None:
+    assert _listens_on(mariadb.process.pid) == {"127.0.0.1"}
+
+    with pytest.raises(pymysql.OperationalError, match="denied"):
+        pymysql.connect(host="127.0.0.1", port=mariadb.server.port, user=user)
+
+
 def test_minio_listens_on_loopback_only_and_stores(minio_server: Callable[..., Store], tmp_path: Path) -> None:
     minio = minio_server(tmp_path)
     minio.client.put("raw-data", "a.mcap", b"content")
