@@ -89,7 +89,17 @@ class Delivery:
             self._deliver(whole[half:])
         else:
             reach("broker.delivered", self.sink.name)
-            self._spool.settle(self.sink.name, [each.position for each in whole])
+            self._settle([each.position for each in whole])
+
+    def _settle(self, positions: Sequence[int]) -> None:
+        """Until it is on disk: what a sink has is not delivered again because the disk is full."""
+        while not self._stop.is_set():
+            try:
+                self._spool.settle(self.sink.name, positions)
+            except TransientError as error:
+                self._pause(error)
+            else:
+                return
 
     def _bury(self, queued: Queued, reason: str) -> None:
         reading = queued.reading.id if queued.reading else None

@@ -8,6 +8,7 @@ each sink: received = delivered + dead + queued.
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 FILE = "readings.db"
 GROUP = 1000  # changes that are flushed together, at most
+RESERVE = 32 * 1024 * 1024  # bytes of the disk that readings leave free: what is delivered takes some to be deleted
 
 
 class _Work(NamedTuple):
@@ -48,6 +50,7 @@ class Spool:
         self._lock = _locked(folder)
         connection = spoolfile.connect(folder / FILE)
         self._bytes = spoolfile.size(connection)  # what is on the disk, and what is about to be
+        self._reusable = spoolfile.reusable(connection)
         self._counting = threading.Lock()
         self._readers = threading.local()
         self._arrived = threading.Condition()
@@ -64,6 +67,7 @@ class Spool:
     def put(self, reading: Reading, sinks: Sequence[str]) -> Future[None]:
         """Done when it is on disk. Raises SpoolFull at once; the future raises SpoolFull or SpoolUnavailable."""
         body = spoolfile.encode(reading)
+        self._require_room(2 * len(body))  # in the journal, then in the file
         with self._counting:
             if self._bytes + len(body) > self._max_bytes:
                 what = f"the spool {self._folder} holds {self._bytes:,} of {self._max_bytes:,} bytes"
@@ -81,7 +85,7 @@ class Spool:
         return self._ask(lambda c: spoolfile.first_queued(c, sink, limit, max_bytes))
 
     def settle(self, sink: str, positions: Sequence[int]) -> None:
-        """The sink has these. Raises SpoolUnavailable: then they will be delivered once more."""
+        """The sink has these. Raises SpoolFull, SpoolUnavailable: then they still wait for it."""
         self._give_back(self._submit(lambda c: spoolfile.settle(c, sink, positions)).result())
 
     def bury(self, sink: str, position: int, reason: str) -> None:
@@ -113,6 +117,11 @@ class Spool:
         self._work.put(None)
         self._writer.join()
         self._lock.close()
+
+    def _require_room(self, size: int) -> None:
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize + self._reusable < RESERVE + size:
+            raise SpoolFull(f"the disk of the spool {self._folder} is full: readings leave {RESERVE >> 20} MiB free")
 
     def _give_back(self, size: int) -> None:
         with self._counting:
@@ -147,7 +156,9 @@ class Spool:
             except Exception as error:  # noqa: BLE001 -- a bug is raised where the change was asked for; this goes on
                 for each in group:
                     each.done.set_exception(_ours(self._folder, error))
+                spoolfile.shrink(connection)
                 continue
+            self._reusable = spoolfile.reusable(connection)
             for each, result in zip(group, results, strict=True):
                 each.done.set_result(result)
             if any(each.arrives for each in group):

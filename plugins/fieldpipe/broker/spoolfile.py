@@ -5,6 +5,7 @@ Functions that are given a connection do not commit: whoever calls them does.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import zlib
@@ -187,6 +188,20 @@ def counts(connection: sqlite3.Connection) -> Mapping[str, Counts]:
         "(SELECT count(*) FROM queue WHERE queue.sink = sinks.sink) FROM sinks"
     )
     return {sink: Counts(*numbers) for sink, *numbers in connection.execute(statement)}
+
+
+def reusable(connection: sqlite3.Connection) -> int:
+    """Bytes of the file that hold nothing: it does not become smaller, but is filled again."""
+    (pages,), (page_size,) = (
+        connection.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size")
+    )
+    return int(pages) * int(page_size)
+
+
+def shrink(connection: sqlite3.Connection) -> None:
+    """Give the journal's room back to the disk, where that can be done now."""
+    with contextlib.suppress(sqlite3.Error):  # the next commit says what is wrong
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def size(connection: sqlite3.Connection) -> int:
