@@ -69,6 +69,7 @@ def test_its_pod_may_talk_to_both_with_what_optional_secrets_hold(loaded: dict[s
         "MY_MYSQL_PASSWORD": ("password", "fieldpipe-mysql", True),
         "SENTINEL_URL": ("url", "fieldpipe-mysql", True),
     }
-    assert {"name": "etcd", "secret": {"secretName": "fieldpipe-etcd-tls", "optional": True}} in spec["volumes"]
-    mount = {"name": "etcd", "mountPath": "/etc/fieldpipe/etcd", "readOnly": True}
-    assert mount in spec["containers"][0]["volumeMounts"]
+    for name in ("etcd", "mysql"):
+        assert {"name": name, "secret": {"secretName": f"fieldpipe-{name}-tls", "optional": True}} in spec["volumes"]
+        mount = {"name": name, "mountPath": f"/etc/fieldpipe/{name}", "readOnly": True}
+        assert mount in spec["containers"][0]["volumeMounts"]

@@ -45,7 +45,10 @@ _CREDENTIALS: dict[Server, tuple[tuple[str, str, str], ...]] = {
 }
 
 # Files that a pod has when there is such a Secret: (Secret, folder). Settings name them.
-_FILES: dict[Server, tuple[str, str]] = {"etcd": ("fieldpipe-etcd-tls", "/etc/fieldpipe/etcd")}
+_FILES: dict[Server, tuple[str, str]] = {
+    "etcd": ("fieldpipe-etcd-tls", "/etc/fieldpipe/etcd"),
+    "mysql": ("fieldpipe-mysql-tls", "/etc/fieldpipe/mysql"),
+}
 
 LABELS = {
     "app.kubernetes.io/name": "task",
