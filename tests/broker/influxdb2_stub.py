@@ -7,7 +7,7 @@ another type than the field's first, as InfluxDB does: what else is in the reque
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, socket
@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 TOKEN = "a-token-of-the-stub"
 ORG = "field"
 BUCKET = "readings"
+
+Fields = dict[str, str | float | bool]
 
 _KEY = r"(?:\\[ ,=]|[^\\ ,=])+"
 _TEXT = r"\"(?:\\.|[^\"\\])*\""
@@ -32,7 +34,7 @@ class Influxdb2Stub:
     """`points`: by series and time their fields."""
 
     def __init__(self) -> None:
-        self.points: dict[tuple[str, int], dict[str, str | float | bool]] = {}
+        self.points: dict[tuple[str, int], Fields] = {}
         self._types: dict[tuple[str, str], type] = {}
         self._port = 0
         self._connections: set[socket] = set()
@@ -87,25 +89,36 @@ class Influxdb2Stub:
         if urlsplit(path).path != "/api/v2/write" or (asked["org"], asked["bucket"]) != (ORG, BUCKET):
             return 404, {"code": "not found", "message": f'bucket "{asked.get("bucket")}" not found'}
         assert asked["precision"] == "ns"
-        found = list(_LINE.finditer(body))
-        if "".join(line[0] for line in found) != body:
-            return 400, {"code": "invalid", "message": f"unable to parse {body!r}"}
-        conflicts = [complaint for line in found if (complaint := self._write(line))]
+        try:
+            points = list(read_lines(body))
+        except ValueError as error:
+            return 400, {"code": "invalid", "message": str(error)}
+        conflicts = [complaint for point in points if (complaint := self._write(*point))]
         if conflicts:
             return 422, {"code": "unprocessable entity", "message": conflicts[0]}
         return 204, None
 
-    def _write(self, line: re.Match[str]) -> str | None:
-        measurement = line["series"].partition(",")[0]
-        point: dict[str, str | float | bool] = {}
-        for field in _FIELD.finditer(line["fields"]):
-            value = _value(field)
-            first = self._types.setdefault((measurement, field["name"]), type(value))
+    def _write(self, series: str, fields: Fields, time: int) -> str | None:
+        for name, value in fields.items():
+            first = self._types.setdefault((series.partition(",")[0], name), type(value))
             if first is not type(value):
-                return f"failure writing points to database: partial write: field type conflict: {field['name']}"
-            point[field["name"]] = value
-        self.points.setdefault((line["series"], int(line["time"])), {}).update(point)
+                return f"failure writing points to database: partial write: field type conflict: {name}"
+        self.points.setdefault((series, time), {}).update(fields)
         return None
+
+
+def read_lines(body: str) -> Iterator[tuple[str, Fields, int]]:
+    """Series, fields and time of each line. Raises ValueError."""
+    found = list(_LINE.finditer(body))
+    if "".join(line[0] for line in found) != body:
+        raise ValueError(f"unable to parse {body!r}")
+    for line in found:
+        fields = {_plain(field["name"]): _value(field) for field in _FIELD.finditer(line["fields"])}
+        yield line["series"], fields, int(line["time"])
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\\([ ,=])", r"\1", name)
 
 
 def _value(field: re.Match[str]) -> str | float | bool:

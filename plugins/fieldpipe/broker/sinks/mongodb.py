@@ -97,7 +97,7 @@ def open_sink(settings: MongodbSettings) -> Sink:
     """Nothing is sent yet. Raises ConfigurationError."""
     try:
         return MongodbSink(settings)
-    except PyMongoError as error:  # which would tell parts of a password that is not percent-encoded
+    except (PyMongoError, ValueError) as error:  # their words may hold parts of a password
         variable = "KRAKENB_MONGODB_URI" if settings.uri else "KRAKENB_MONGODB_HOST"
         raise ConfigurationError(
             f"{variable}: not an address of MongoDB (mongodb://host:27017, what is special in a user or a password "

@@ -34,15 +34,19 @@ Value = str | float | bool
 
 def line(reading: Reading, tags: Collection[str] = ()) -> str:
     """One line, without its end. `tags` names fields that are tags instead. Raises SinkRefused."""
-    content = _content(reading)
+    try:
+        content = _content(reading)
+        values = [*_flat("metadata", reading.metadata), *_flat(_outermost(content), content)]
+    except RecursionError as error:
+        raise SinkRefused("its JSON is nested too deep for InfluxDB") from error
     if isinstance(content, dict) and content.get("eventType") == HEARTBEAT:
         return _heartbeat(content, reading.received)
     labels, fields = {"device": reading.device}, {}
-    for name, value in _values(reading.metadata, content):
+    for name, value in values:
         if name in tags:
             labels[name] = value if isinstance(value, str) else _literal(value)
-        elif (field := f"{name}_" if name in _RESERVED else name) in fields:
-            raise SinkRefused(f"two of its values would both be the field {field!r} of InfluxDB")
+        elif (field := _name(f"{name}_" if name in _RESERVED else name)) in fields:
+            raise SinkRefused(f"two of its values would both be the field {field} of InfluxDB")
         else:
             fields[field] = _literal(value)
     if not fields:
@@ -54,8 +58,8 @@ def _content(reading: Reading) -> Any:
     """The payload as JSON, else as text. Raises SinkRefused where it is neither."""
     try:
         return json.loads(reading.payload, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):  # no JSON; nested beyond reason
-        pass
+    except ValueError:
+        pass  # no JSON
     try:
         text = reading.payload.decode()
     except UnicodeDecodeError as error:
@@ -73,12 +77,9 @@ def _heartbeat(content: Mapping[str, Any], received: int) -> str:
     return _written(HEARTBEAT_MEASUREMENT, {"client_id": str(content.get("id", ""))}, {"ping": "1i"}, time)
 
 
-def _values(metadata: Mapping[str, Any], content: Any) -> Iterator[tuple[str, Value]]:
-    try:
-        yield from _flat("metadata", metadata)
-        yield from _flat("" if isinstance(content, dict | list) else "value", content)
-    except RecursionError as error:
-        raise SinkRefused("its JSON is nested too deep for InfluxDB") from error
+def _outermost(content: Any) -> str:
+    """The name of a value that has none."""
+    return "" if isinstance(content, dict | list) else "value"
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Value]]:
@@ -111,7 +112,7 @@ def _literal(value: Value) -> str:
 def _written(measurement: str, tags: Mapping[str, str], fields: Mapping[str, str], time: int) -> str:
     head = _name(f"_{measurement}" if measurement.startswith("#") else measurement)  # else it is a comment
     labels = "".join(f",{_name(name)}={_name(value)}" for name, value in sorted(tags.items()) if value)
-    return f"{head}{labels} {','.join(f'{_name(name)}={value}' for name, value in fields.items())} {time}"
+    return f"{head}{labels} {','.join(f'{name}={value}' for name, value in fields.items())} {time}"
 
 
 def _name(text: str) -> str:
