@@ -41,27 +41,31 @@ def envelope(reading: Reading) -> Envelope:
     varying: dict[str, Any] = {}
     if reading.metadata:
         varying["metadata"] = members["metadata"] = _portable(reading.metadata)
-    if (payload := _object(reading)) is not None:
-        varying["payload"] = payload
-        return Envelope(b'%s,"payload":%s}' % (_written(members)[:-1], reading.payload.strip()), varying)
-    name, value = _opaque(reading.payload)
-    varying[name] = value
-    return Envelope(_written(members | {name: value}), varying)
+    name, text, varying[name] = _content(reading)
+    head = json.dumps(members, separators=(",", ":")).encode()
+    return Envelope(b'%s,"%s":%s}' % (head[:-1], name.encode(), text), varying)
+
+
+def _content(reading: Reading) -> tuple[str, bytes, Any]:
+    """The member that has the payload: its name, its JSON text, and its value where that has members."""
+    payload = reading.payload
+    if not _is_text(payload):
+        return "bytes", b'"%s"' % b64encode(payload), None
+    value = _object(reading)
+    if value is None:
+        return "text", json.dumps(payload.decode()).encode(), None
+    return "payload", payload.strip(), value
 
 
 def _object(reading: Reading) -> dict[str, Any] | None:
-    """The payload, if it is a JSON object in UTF-8 that the conversion can read."""
-    if not reading.payload.lstrip().startswith(b"{") or not _is_text(reading.payload):
+    """The payload, if it is a JSON object that the conversion can read."""
+    if not reading.payload.lstrip().startswith(b"{"):
         return None
     try:
         value = reading.json()
     except BadReading:
         return None
     return value if isinstance(value, dict) and not _is_deep(value) else None
-
-
-def _opaque(payload: bytes) -> tuple[str, str]:
-    return ("text", payload.decode()) if _is_text(payload) else ("bytes", b64encode(payload).decode())
 
 
 def _is_text(payload: bytes) -> bool:
@@ -88,10 +92,6 @@ def _is_deep(value: Any, left: int = DEEPEST) -> bool:
         return False
     inside = value.values() if isinstance(value, dict) else value
     return not left or any(_is_deep(inner, left - 1) for inner in inside)
-
-
-def _written(members: Mapping[str, Any]) -> bytes:
-    return json.dumps(members, separators=(",", ":")).encode()
 
 
 def _moment(nanoseconds: int) -> str:
