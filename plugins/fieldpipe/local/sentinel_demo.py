@@ -101,7 +101,7 @@ def play(trail: Trail, variables: Mapping[str, str], say: Say) -> tuple[Audited,
         tables.change(statement)
     say("somebody writes into the tables by hand\n" + _under("\n".join(statements)))
     found = _audit(trail, {}, "failed", say)
-    say(f"the run has failed, as it should; the last line of its pod:\n{_under(textwrap.fill(found.said, 100))}")
+    say(f"the run has failed, as it should; the last line of its pod:\n{_under(textwrap.fill(found.said, 100, break_on_hyphens=False))}")
     lines = columns([list(found.found[0]), *(list(line.values()) for line in found.found)])
     say(f"the report, {PROCESSED_BUCKET}/{found.report}\n{_under(lines)}")
     repaired = _audit(trail, {"repair": True}, "success", say)
