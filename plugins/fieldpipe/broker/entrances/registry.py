@@ -14,7 +14,7 @@ from fieldpipe.broker.entrances.entrance import Entrance, Take
 from fieldpipe.errors import ConfigurationError
 from fieldpipe.settings import read
 
-SWITCHES: Mapping[str, str] = {"http": "KRKNC_WEBHOOK_PATH"}
+SWITCHES: Mapping[str, str] = {"http": "KRKNC_WEBHOOK_PATH", "mqtt": "KRKNC_MQTT_HOST"}
 """By the name of its module."""
 
 log = logs.get(__name__)
