@@ -102,8 +102,9 @@ class CameraWorld:
         eventually(lambda: self.keys(prefix), RUN_SECONDS, self.logs)
 
     def keys(self, prefix: str = "") -> list[str]:
-        """What is in the bucket of the topic."""
-        return [info.key for info in self.store.list(self.bucket, prefix) if f"/{self.topic}/" in info.key]
+        """What is in the bucket of the topic; `prefix` may be a folder, or the beginning of some."""
+        below = f"{prefix}{self.topic}/" if prefix.endswith("/") else prefix  # others have thousands there
+        return [info.key for info in self.store.list(self.bucket, below) if f"/{self.topic}/" in info.key]
 
     def await_manifests(self, count: int) -> None:
         """Wait until a backup has committed so many batches."""
