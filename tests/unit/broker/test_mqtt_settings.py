@@ -41,7 +41,7 @@ def test_topics(monkeypatch: pytest.MonkeyPatch, topic: str) -> None:
 def test_what_is_no_topic_is_told(monkeypatch: pytest.MonkeyPatch, topic: str) -> None:
     monkeypatch.setenv("KRKNC_MQTT_TOPIC", topic)
 
-    with pytest.raises(ConfigurationError, match="KRKNC_MQTT_TOPIC: .* is no topic filter"):
+    with pytest.raises(ConfigurationError, match=r"KRKNC_MQTT_TOPIC: .* is no topic filter"):
         read(MqttSettings)
 
 
