@@ -30,7 +30,7 @@ from fieldpipe.broker.sinks.sink import SinkRefused, SinkUnavailable
 
 REFUSED = {CloseCode.UNSUPPORTED_DATA, CloseCode.INVALID_DATA, CloseCode.MESSAGE_TOO_BIG}  # of this one message
 OPEN_SECONDS = 10.0
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 1.0
 
 _POLL = 0.05  # seconds between two looks at what the server sends us, while it does not answer
 _DROPPED = 1000  # messages of the server at each look
@@ -107,7 +107,7 @@ class WebsocketSink:
                 self._settings.url.get_secret_value(),
                 compression=None,
                 open_timeout=min(OPEN_SECONDS, self._seconds),
-                close_timeout=CLOSE_SECONDS,
+                close_timeout=min(CLOSE_SECONDS, self._seconds),
                 logger=_quiet,
                 legacy=True,
             )
