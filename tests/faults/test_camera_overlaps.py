@@ -26,7 +26,7 @@ def test_of_backups_that_overlap_each_offset_is_committed_by_one(
 ) -> None:
     kafka, store = any_servers
     world = camera_worlds(kafka, objects=store, partitions=2)
-    world.send(frames(1300))
+    world.send(frames(1100))
     world.send(frames(50), 1)
 
     runs = [world.start() for _ in range(3)]
@@ -38,7 +38,7 @@ def test_of_backups_that_overlap_each_offset_is_committed_by_one(
 
 def test_a_backup_that_wakes_after_others_have_gone_on_changes_nothing(camera_worlds: Worlds, tansu: Kafka) -> None:
     world = camera_worlds(tansu)
-    world.send(frames(1300))
+    world.send(frames(1100))
     sleeper = world.start(crash_at="sleep cameras.batch")
     eventually(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_STOPPED, RUN_SECONDS)
     assert world.keys("_manifests/") == []
