@@ -42,7 +42,7 @@ def test_paths_targets_scripts_and_variables_exist(document: Path) -> None:
     missing_variables = [
         v
         for c in codes
-        for v in re.findall(r"\b((?:MINIO|AIRFLOW|WEBHOOK|FIELDPIPE)_[A-Z_]+[A-Z])\b", c)
+        for v in re.findall(r"\b((?:MINIO|AIRFLOW|WEBHOOK|FIELDPIPE|KRAKENB|KRKNC)_[A-Z0-9_]+[A-Z0-9])\b", c)
         if v not in VARIABLES and not v.startswith(("AIRFLOW__", "MINIO_NOTIFY"))
     ]
     assert (missing_paths, missing_targets, missing_scripts, missing_variables) == ([], [], [], [])
