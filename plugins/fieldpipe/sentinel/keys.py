@@ -35,9 +35,9 @@ _NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 _FIRST_YEAR = 1000
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 TIME = "%Y-%m-%d %H:%M:%S"
-_DEVICE = {"projectSymbolFk", "deviceIp", "connectionStatus", "os"}
-_POD = {"imageName", "deviceNameFk", "deployedAt", "currentVersion", "latestVersion", "status"}
 _NAMES = {"deviceName", "podName"}
+_DEVICE = _NAMES | {"projectSymbolFk", "deviceIp", "connectionStatus", "os"}
+_POD = _NAMES | {"imageName", "deviceNameFk", "deployedAt", "currentVersion", "latestVersion", "status"}
 
 
 class Entry(NamedTuple):
@@ -153,7 +153,7 @@ def _device(place: Place, value: dict[str, Any]) -> Device:
     status = STOPPED if place.status == STOPPED else _text(value, "connectionStatus")
     if status not in ("0", STOPPED):
         raise ValueError(f"connectionStatus is {status!r}, not 0 or 1")
-    extra = {name: each for name, each in value.items() if name not in _DEVICE | _NAMES}
+    extra = {name: each for name, each in value.items() if name not in _DEVICE}
     return Device(place.device, _text(value, "projectSymbolFk"), address, int(status), _text(value, "os"), extra)
 
 
@@ -162,7 +162,7 @@ def _pod(place: Place, value: dict[str, Any]) -> Pod:
     status = STOPPED if place.status == STOPPED else _text(value, "status")
     if status is None:
         raise ValueError("status is missing")
-    extra = {name: each for name, each in value.items() if name not in _POD | _NAMES}
+    extra = {name: each for name, each in value.items() if name not in _POD}
     return Pod(
         place.name,
         _text(value, "imageName"),
@@ -208,7 +208,7 @@ def _text(value: dict[str, Any], name: str) -> str | None:
     found = value.get(name)
     if found is None:
         return None
-    if isinstance(found, bool) or not isinstance(found, str | int | float):
+    if isinstance(found, bool) or not isinstance(found, (str, int, float)):
         raise TypeError(f"{name} is no text")
     text = str(found)
     if len(text) > MAX_NAME or _NO_TEXT.search(text):

@@ -41,6 +41,7 @@ def connect(settings: SentinelSettings, mysql: MysqlSettings) -> Engine:
         url,
         pool_pre_ping=True,
         isolation_level="REPEATABLE READ",
+        paramstyle="format",  # values by place, not by name: half the time for many rows
         connect_args={"connect_timeout": _SECONDS, "read_timeout": 300, "write_timeout": 300},
     )
 

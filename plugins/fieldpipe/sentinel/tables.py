@@ -133,7 +133,7 @@ checkpoint = Table(
 TABLES: Mapping[Kind, Table] = {"device": device, "pod": pod}
 """The tables that others read, by the kind of a row."""
 
-_FIELDS = {kind: [field.name for field in fields(kind)] for kind in (Device, Pod)}
+_FIELDS = {kind: [field.name for field in fields(kind) if field.name != "extra"] for kind in (Device, Pod)}
 _SORTED = json.JSONEncoder(sort_keys=True)  # made once: json.dumps would make one for every row
 
 
@@ -143,9 +143,9 @@ def primary_key(table: Table) -> str:
 
 
 def columns_of(row: Row) -> dict[str, Any]:
-    """A row of `device` or `pod` that is there, by column."""
+    """A row of `device` or `pod` that is there, by column, in the order of its table."""
     columns: dict[str, Any] = {name: getattr(row.values, name) for name in _FIELDS[type(row.values)]}
-    columns |= {"extra": extra_text(row.values), "modRevision": row.entry.mod_revision, "deletedAt": None}
+    columns |= {"modRevision": row.entry.mod_revision, "deletedAt": None, "extra": extra_text(row.values)}
     return columns
 
 
