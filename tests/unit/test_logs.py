@@ -23,6 +23,15 @@ thread.start()
 thread.join()
 """
 
+AT_LENGTH = """
+import logging
+from fieldpipe import logs
+logs.configure("tester", level=logging.DEBUG)
+logs.get("here").debug("ours")
+for name in ("pymongo.command", "slack_sdk.webhook.client", "websockets.client", "urllib3.connectionpool"):
+    logging.getLogger(name).debug("a payload, or an address with a secret in it")
+"""
+
 
 def test_every_line_of_every_thread_is_json_and_names_its_process():
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
@@ -36,3 +45,9 @@ def test_every_line_of_every_thread_is_json_and_names_its_process():
     assert (lines[0]["key"], lines[0]["rows"]) == ("a\nb", 3)
     assert "KeyError: 'k'" in lines[2]["exception"]
     assert "hush" not in ended.stderr
+
+
+def test_what_libraries_say_at_length_is_left_out():
+    ended = subprocess.run([sys.executable, "-c", AT_LENGTH], capture_output=True, text=True, check=True)
+
+    assert [json.loads(line)["event"] for line in ended.stderr.splitlines()] == ["ours"]
