@@ -40,8 +40,7 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
     root.setLevel(level)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line per request
     logging.getLogger("urllib3").setLevel(logging.INFO)  # else URLs, of which some are secrets
-    for library in ("pymongo", "slack_sdk", "websockets"):
-        logging.getLogger(library).setLevel(logging.INFO)  # else what readings say
+    logging.getLogger("pymongo").setLevel(logging.INFO)  # else every document
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # else dozens per connection; what matters is raised
 
 

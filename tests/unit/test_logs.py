@@ -28,7 +28,7 @@ import logging
 from fieldpipe import logs
 logs.configure("tester", level=logging.DEBUG)
 logs.get("here").debug("ours")
-for name in ("pymongo.command", "slack_sdk.webhook.client", "websockets.client", "urllib3.connectionpool"):
+for name in ("pymongo.command", "urllib3.connectionpool"):
     logging.getLogger(name).debug("a payload, or an address with a secret in it")
 """
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -54,6 +56,15 @@ def test_fields_may_be_made_tags() -> None:
     found = reading(payload=b'{"id":7,"place":{"name":"hall"},"on":true,"t":1}')
 
     assert line(found, {"id", "place_name", "on"}) == f"webhook,id=7.0,on=true,place_name=hall t=1.0 {START}"
+
+
+def test_the_example_of_the_manual_is_true() -> None:
+    manual = (Path(__file__).parents[3] / "docs/broker-sinks.md").read_text()
+    payload = b'{"id":"101","temp":25,"place":{"floor":2},"open":false}'
+    found = reading(payload=payload, collector="mqtt", metadata='{"topic":"kitchen"}')
+
+    assert f"`{payload.decode()}`" in manual
+    assert f"\n    {line(replace(found, received=1_795_363_200_123_456_789))}\n" in manual
 
 
 @pytest.mark.parametrize(
