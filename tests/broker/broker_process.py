@@ -46,7 +46,7 @@ class BrokerProcess:
         with self.channel() as channel, suppress(grpc.RpcError):
             call(channel, "/grpc.health.v1.Health/Check", b"", seconds=1)
             return True
-        return self._may_crash and self.child.exit_code is not None
+        return self._may_crash and self.child.exit_code() is not None
 
     def channel(self) -> grpc.Channel:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]

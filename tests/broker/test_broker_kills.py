@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def test_a_broker_that_was_killed_at_any_step_loses_and_doubles_nothing(
 ) -> None:
     broker.start(f"{point}:20")
     with Load(broker) as load:
-        eventually(lambda: broker.child.exit_code is not None, 60)
+        eventually(lambda: broker.child.exit_code() == -signal.SIGKILL, 60)
         broker.start()
         load.more(50)
     check(broker, redis, load.acknowledged)

@@ -19,11 +19,11 @@ from typing import IO, Any, NamedTuple, TypeVar
 
 from fieldpipe.broker import spoolfile
 from fieldpipe.broker.reading import Reading
-from fieldpipe.broker.spoolfile import Counts, Queued, SpoolFull, SpoolUnavailable
+from fieldpipe.broker.spoolfile import Counts, Packed, Queued, SpoolFull, SpoolUnavailable
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import ConfigurationError
 
-__all__ = ["FILE", "Counts", "Queued", "Spool", "SpoolFull", "SpoolUnavailable"]
+__all__ = ["FILE", "Counts", "Packed", "Queued", "Spool", "SpoolFull", "SpoolUnavailable"]
 
 T = TypeVar("T")
 
@@ -64,8 +64,8 @@ class Spool:
         """Bytes of the readings in it."""
         return self._bytes
 
-    def put(self, reading: Reading, sinks: Sequence[str]) -> Future[None]:
-        """Done when it is on disk. Raises SpoolFull at once; the future raises SpoolFull or SpoolUnavailable."""
+    def pack(self, reading: Reading, sinks: Sequence[str]) -> Packed:
+        """A reading for `put`, whose room is kept from now on. Raises SpoolFull."""
         body = spoolfile.encode(reading)
         self._require_room(2 * len(body))  # in the journal, then in the file
         with self._counting:
@@ -73,8 +73,13 @@ class Spool:
                 what = f"the spool {self._folder} holds {self._bytes:,} of {self._max_bytes:,} bytes"
                 raise SpoolFull(f"{what}: a sink does not take its readings, or KRAKENB_SPOOL_BYTES is too small")
             self._bytes += len(body)
-        done = self._submit(lambda c: spoolfile.store(c, reading.received, body, sinks), arrives=True)
-        done.add_done_callback(lambda future: self._give_back(len(body)) if future.exception() else None)
+        return Packed(reading.received, body, tuple(sinks))
+
+    def put(self, packed: Sequence[Packed]) -> Future[None]:
+        """Done when all are on disk. The future raises SpoolFull or SpoolUnavailable: then none of them is."""
+        done = self._submit(lambda c: spoolfile.store(c, packed), arrives=True)
+        size = sum(len(each.body) for each in packed)
+        done.add_done_callback(lambda future: self._give_back(size) if future.exception() else None)
         return done
 
     def first(self, sink: str, limit: int, max_bytes: int) -> list[Queued]:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -37,14 +38,13 @@ CREATE TABLE IF NOT EXISTS sinks (
 ) STRICT, WITHOUT ROWID;
 """
 
-# Per sink one look at a primary key: nobody waits for this reading any more, nor asks what became of it.
+# Per reading and sink one look at a primary key: nobody waits for it any more, nor asks what became of it.
 _FORGET = """
-DELETE FROM readings WHERE position = ?
+DELETE FROM readings WHERE position IN (SELECT value FROM json_each(?))
     AND NOT EXISTS (SELECT 1 FROM sinks JOIN queue USING (sink) WHERE queue.position = readings.position)
     AND NOT EXISTS (SELECT 1 FROM sinks JOIN dead USING (sink) WHERE dead.position = readings.position)
 RETURNING size
 """
-
 _HEAD = tuple(field.name for field in fields(Reading) if field.name != "payload")
 
 
@@ -58,6 +58,14 @@ class SpoolUnavailable(TransientError):
 
 class Damaged(PermanentError):
     """What is on the disk is not what was written."""
+
+
+class Packed(NamedTuple):
+    """A reading as it is written, and where it is to go."""
+
+    received: int
+    body: bytes
+    sinks: tuple[str, ...]
 
 
 class Queued(NamedTuple):
@@ -105,17 +113,18 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def store(connection: sqlite3.Connection, received: int, body: bytes, sinks: Sequence[str]) -> None:
-    """A reading, and that it is to go to these sinks."""
-    row = (received, len(body), zlib.crc32(body), body)
+def store(connection: sqlite3.Connection, packed: Sequence[Packed]) -> None:
+    """Readings in this order, and which sinks each is to go to."""
+    queue: list[tuple[str, int | None]] = []
     statement = "INSERT INTO readings (received, size, checksum, body) VALUES (?, ?, ?, ?)"
-    position = connection.execute(statement, row).lastrowid
-    for sink in sinks:
-        connection.execute("INSERT INTO queue (sink, position) VALUES (?, ?)", (sink, position))
-        connection.execute(
-            "INSERT INTO sinks (sink, received) VALUES (?, 1) ON CONFLICT DO UPDATE SET received = received + 1",
-            (sink,),
-        )
+    for received, body, sinks in packed:
+        position = connection.execute(statement, (received, len(body), zlib.crc32(body), body)).lastrowid
+        queue += [(sink, position) for sink in sinks]
+    connection.executemany("INSERT INTO queue (sink, position) VALUES (?, ?)", queue)
+    connection.executemany(
+        "INSERT INTO sinks (sink, received) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET received = received + ?2",
+        Counter(sink for sink, _ in queue).items(),
+    )
 
 
 def first_queued(connection: sqlite3.Connection, sink: str, limit: int, max_bytes: int) -> list[Queued]:
@@ -138,9 +147,11 @@ def first_queued(connection: sqlite3.Connection, sink: str, limit: int, max_byte
 
 def settle(connection: sqlite3.Connection, sink: str, positions: Sequence[int]) -> int:
     """The sink has these. How many bytes nobody needs any more."""
-    connection.executemany("DELETE FROM queue WHERE sink = ? AND position = ?", [(sink, each) for each in positions])
+    listed = json.dumps(positions)
+    statement = "DELETE FROM queue WHERE sink = ? AND position IN (SELECT value FROM json_each(?))"
+    connection.execute(statement, (sink, listed))
     connection.execute("UPDATE sinks SET delivered = delivered + ? WHERE sink = ?", (len(positions), sink))
-    return sum(size for each in positions for (size,) in connection.execute(_FORGET, (each,)).fetchall())
+    return sum(size for (size,) in connection.execute(_FORGET, (listed,)).fetchall())
 
 
 def bury(connection: sqlite3.Connection, sink: str, position: int, reason: str) -> None:

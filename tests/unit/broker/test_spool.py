@@ -28,14 +28,18 @@ def reading(number: int = 0, payload: bytes = b'{"a": 1}') -> Reading:
     return accept("webhook", "application/json", '{"device": "one"}', payload, clock=lambda: number)
 
 
+def put(spool: Spool, reading: Reading, sinks: list[str]) -> None:
+    spool.put([spool.pack(reading, sinks)]).result()
+
+
 def waiting(spool: Spool, sink: str, limit: int = 100) -> list[Reading | None]:
     return [each.reading for each in spool.first(sink, limit, ROOM)]
 
 
 def test_a_reading_waits_for_each_of_its_sinks_until_that_one_has_it(spool: Spool) -> None:
     first, second = reading(1), reading(2)
-    spool.put(first, ["redis", "slack"]).result()
-    spool.put(second, ["redis"]).result()
+    put(spool, first, ["redis", "slack"])
+    put(spool, second, ["redis"])
 
     spool.settle("redis", [spool.first("redis", 1, ROOM)[0].position])
 
@@ -47,7 +51,7 @@ def test_what_was_put_is_there_after_the_next_start_and_what_was_settled_is_not(
     spool = Spool(tmp_path, ROOM)
     readings = [reading(number) for number in range(3)]
     for each in readings:
-        spool.put(each, ["redis"])
+        put(spool, each, ["redis"])
     spool.close()
 
     spool = Spool(tmp_path, ROOM)
@@ -61,13 +65,13 @@ def test_what_was_put_is_there_after_the_next_start_and_what_was_settled_is_not(
 
 def test_a_full_spool_refuses_and_takes_again_when_a_sink_has_taken(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 2_500)
-    spool.put(reading(1, bytes(1000)), ["redis"]).result()
-    spool.put(reading(2, bytes(1000)), ["redis"]).result()
+    put(spool, reading(1, bytes(1000)), ["redis"])
+    put(spool, reading(2, bytes(1000)), ["redis"])
 
     with pytest.raises(SpoolFull, match="KRAKENB_SPOOL_BYTES"):
-        spool.put(reading(3, bytes(1000)), ["redis"])
+        put(spool, reading(3, bytes(1000)), ["redis"])
     spool.settle("redis", [spool.first("redis", 1, ROOM)[0].position])
-    spool.put(reading(4, bytes(1000)), ["redis"]).result()
+    put(spool, reading(4, bytes(1000)), ["redis"])
 
     assert [each and each.received for each in waiting(spool, "redis")] == [2, 4]
     spool.close()
@@ -75,7 +79,7 @@ def test_a_full_spool_refuses_and_takes_again_when_a_sink_has_taken(tmp_path: Pa
 
 def test_dead_letters_are_kept_and_can_be_put_back(spool: Spool, tmp_path: Path) -> None:
     poison = reading(7)
-    spool.put(poison, ["influxdb"]).result()
+    put(spool, poison, ["influxdb"])
     (queued,) = spool.first("influxdb", 1, ROOM)
     spool.bury("influxdb", queued.position, "field type conflict")
     assert spool.counts() == {"influxdb": Counts(1, 0, 1, 0)}
@@ -91,7 +95,7 @@ def test_dead_letters_are_kept_and_can_be_put_back(spool: Spool, tmp_path: Path)
 
 def test_what_waited_too_long_is_a_dead_letter(spool: Spool) -> None:
     for number in (1, 2, 3):
-        spool.put(reading(number), ["redis"]).result()
+        put(spool, reading(number), ["redis"])
 
     assert spool.expire(3, "too old") == 2
     assert [each and each.received for each in waiting(spool, "redis")] == [3]
@@ -100,7 +104,7 @@ def test_what_waited_too_long_is_a_dead_letter(spool: Spool) -> None:
 
 def test_a_reading_that_the_disk_did_not_keep_is_told_and_hides_no_other(spool: Spool, tmp_path: Path) -> None:
     for number in (1, 2):
-        spool.put(reading(number), ["redis"]).result()
+        put(spool, reading(number), ["redis"])
     with closing(sqlite3.connect(tmp_path / FILE)) as other, other:
         other.execute("UPDATE readings SET body = zeroblob(size) WHERE position = 1")
 
@@ -121,7 +125,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
 
 def test_one_call_gets_no_more_bytes_than_it_can_carry_but_always_one_reading(spool: Spool) -> None:
     for number in (1, 2, 3):
-        spool.put(reading(number, bytes(1000)), ["redis"]).result()
+        put(spool, reading(number, bytes(1000)), ["redis"])
 
     assert len(spool.first("redis", 10, 2_500)) == 2
     assert len(spool.first("redis", 10, 1)) == 1
@@ -129,7 +133,7 @@ def test_one_call_gets_no_more_bytes_than_it_can_carry_but_always_one_reading(sp
 
 def test_more_that_comes_wakes_who_waits(spool: Spool) -> None:
     seen = spool.wait(-1, 0)
-    spool.put(reading(), ["redis"]).result()
+    put(spool, reading(), ["redis"])
 
     assert spool.wait(seen, 10) != seen
 
