@@ -299,7 +299,7 @@ def mariadb_factory(
 def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The SQLAlchemy URL of an empty database of each kind that the sentinel writes to, one after the other."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'sentinel.db'}"
+        return f"sqlite:///{tmp_path / 'sentinel.db'}?timeout=60"  # seconds that it waits for those who write
     server: Mariadb = request.getfixturevalue("mariadb")
     return server.url
 

@@ -54,8 +54,10 @@ class Wire:
         try:
             with socket.create_connection(("127.0.0.1", self._target)) as server:
                 threading.Thread(target=self._back, args=(server, client, unanswered), daemon=True).start()
-                seen = b""
+                seen, marker = b"", None
                 while data := client.recv(65536):
+                    if marker is not self._marker:  # what was said before does not count
+                        seen, marker = b"", self._marker
                     seen = (seen + data)[-131072:]
                     if self._marker is not None and self._marker in seen:
                         self._marker = None

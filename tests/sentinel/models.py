@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from fieldpipe.sentinel.keys import Changes, Entry, Event
 from fieldpipe.sentinel.rows import Name, rows_of
@@ -72,12 +72,17 @@ class Etcd:
 
 def tables(engine: Engine) -> dict[Name, dict[str, Any]]:
     """Every row that others read."""
-    found: dict[Name, dict[str, Any]] = {}
     with engine.begin() as connection:
-        for kind, table in TABLES.items():
-            for row in connection.execute(select(table)).mappings():
-                found[Name(kind, row[primary_key(table)])] = dict(row)
-    return found
+        return rows_in(connection)
+
+
+def rows_in(connection: Connection) -> dict[Name, dict[str, Any]]:
+    """As `tables`, in a transaction that reads more."""
+    return {
+        Name(kind, row[primary_key(table)]): dict(row)
+        for kind, table in TABLES.items()
+        for row in connection.execute(select(table)).mappings()
+    }
 
 
 def expected(entries: Iterable[Entry]) -> dict[Name, dict[str, Any]]:

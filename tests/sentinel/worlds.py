@@ -16,7 +16,7 @@ from fieldpipe.sentinel.rows import Name, Rows, rows_of
 from fieldpipe.sentinel.schema import DatabaseUnavailable
 from fieldpipe.sentinel.tables import TABLES, checkpoint, entries, findings, history, metadata
 from tests.etcd_servers import RunningEtcd
-from tests.sentinel.models import device_key, device_value, expected, pod_key, pod_value, tables
+from tests.sentinel.models import device_key, device_value, expected, pod_key, pod_value, rows_in
 
 FOREIGN = b"/Elsewhere/x"  # of others, between our two prefixes
 MALFORMED_KEYS = (b"/Device/a", b"/Pod/a/0", b"/Device/a/2", b"/Device/\xff/0", b"/Device/" + b"long" * 700 + b"/0")
@@ -216,7 +216,7 @@ def check(engine: Engine, world: World, deletes: str) -> None:
         noted = {tuple(each) for each in connection.execute(select(findings.c.key, findings.c.mod_revision))}
         last = select(func.max(history.c.id)).group_by(history.c.key)
         newest = dict(connection.execute(select(history.c.key, history.c.value).where(history.c.id.in_(last))).all())
-    rows = tables(engine)
+        rows = rows_in(connection)
     if not found or not found[0]:
         assert (stored, noted, rows, newest) == ([], set(), {}, {})
         return

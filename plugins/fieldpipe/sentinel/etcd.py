@@ -89,8 +89,7 @@ class Etcd(AbstractContextManager["Etcd"]):
         self.address = f"{settings.host}:{settings.port}"
         self.silence_seconds = settings.silence_seconds
         self._settings = settings
-        self._channel = _channel(self.address, settings)
-        self._keys = etcdrpc.KVStub(self._channel)
+        self._connect()
         self._token: str | None = None
 
     def __exit__(
@@ -185,6 +184,10 @@ class Etcd(AbstractContextManager["Etcd"]):
         except grpc.RpcError as error:
             raise self._failed(error.code(), error.details()) from error
 
+    def _connect(self) -> None:
+        self._channel = _channel(self.address, self._settings)
+        self._keys = etcdrpc.KVStub(self._channel)
+
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         """What each call carries: the token that our password bought, anew after one has ended."""
         if self._settings.user is None or self._settings.password is None:
@@ -211,6 +214,9 @@ class Etcd(AbstractContextManager["Etcd"]):
     def _failed(self, code: grpc.StatusCode, details: str | None) -> FieldpipeError:
         """What an error of gRPC means."""
         says = f"etcd at {self.address}: {details or code.name}"
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:  # gRPC would go on with a connection that hangs
+            self.close()
+            self._connect()
         if code is grpc.StatusCode.UNAUTHENTICATED or any(each in says for each in _TOKEN_ENDED):
             self._token = None
             return EtcdUnavailable(says)
