@@ -92,6 +92,11 @@ def test_a_server_in_trouble_is_asked_again_later(kind: str, status: int) -> Non
     assert raised.value.retry_after is None
 
 
+def test_a_channel_that_is_nobodys_is_no_readings_fault() -> None:
+    with http_server(Answer(400, b"user_not_found")) as server, pytest.raises(SinkUnavailable, match="SLACK_CHANNEL"):
+        sink_of("slack", server).deliver([reading()])
+
+
 def test_a_webhook_that_moved_is_not_followed() -> None:
     with (
         http_server() as other,

@@ -22,6 +22,7 @@ from fieldpipe.broker.sinks.sink import SinkRefused, SinkUnavailable
 MOST_CHARACTERS = 40_000  # of a text; Slack cuts longer ones itself, without a word
 REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}  # of the other errors none is this text's
 REVOKED = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+NOBODY = "user_not_found"  # with 400: KRAKENB_SLACK_CHANNEL is the @name of nobody
 
 _CUT = " ... (cut, {:,} characters in all)"
 _ROOM = len(_CUT) + 10
@@ -100,11 +101,11 @@ def _payload(reading: Reading) -> str:
 
 def _check(answer: WebhookResponse) -> None:
     status, said = answer.status_code, f"Slack answered {answer.status_code}: {answer.body.strip()[:200]}"
-    if status in REFUSED:
-        raise SinkRefused(said)
-    if status in REVOKED:
+    if status in REVOKED or answer.body.strip() == NOBODY:
         what = "the webhook does not exist any more, or may not write there"
         raise SinkUnavailable(f"{said} ({what}: set KRAKENB_SLACK_URL and KRAKENB_SLACK_CHANNEL)")
+    if status in REFUSED:
+        raise SinkRefused(said)
     if status != HTTPStatus.OK:
         raise SinkUnavailable(said, retry_after(answer.headers))
     if answer.body.lstrip().startswith("<"):  # it was led to some page, by a redirect

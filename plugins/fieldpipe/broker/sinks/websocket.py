@@ -111,14 +111,14 @@ class WebsocketSink:
                 logger=_quiet,
                 legacy=True,
             )
+            # A server that reads no more would hold us in `send` for ever.
+            limit = round(1000 * self._seconds)
+            self._connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
         except InvalidStatus as error:
             said = f"KRAKENB_WEBSOCKET_URL answered {error.response.status_code} instead of opening a WebSocket"
             raise SinkUnavailable(said, retry_after(dict(error.response.headers.raw_items()))) from error
         except (OSError, WebSocketException) as error:
             raise SinkUnavailable(f"no WebSocket: {type(error).__name__}: {error}") from error
-        # A server that reads no more would hold us in `send` for ever.
-        limit = round(1000 * self._seconds)
-        self._connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
         return self._connection
 
     def _await(self, connection: ClientConnection, answered: Event) -> None:
