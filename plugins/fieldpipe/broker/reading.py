@@ -48,7 +48,8 @@ class Reading:
     def json(self) -> Any:
         """The payload, parsed. Raises BadReading where it is no JSON."""
         try:
-            return json.loads(self.payload, parse_constant=_refuse)
+            # of bytes, Python would try UTF-16 too, and two bytes of a sensor could be a number
+            return json.loads(self.payload.decode("utf-8-sig"), parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise BadReading(f"the payload is no JSON: {error}") from error
 

@@ -48,6 +48,7 @@ DEEP = b'{"a":' * 91 + b"1" + b"}" * 91
         (b"", ""),
         (b"\xff\xd8\xff", b"\xff\xd8\xff"),
         (b"\0\0", b"\0\0"),
+        (b"5\0", b"5\0"),
     ],
 )
 def test_a_payload_is_kept_as_bson_or_as_it_was(payload: bytes, stored: object) -> None:

@@ -24,6 +24,7 @@ from tests.unit.broker.readings import START, reading
         (b'{"levels":[1,{"x":2}]}', "levels_0=1.0,levels_1_x=2.0"),
         (b'{"a":null,"b":NaN,"c":Infinity,"d":1e999,"e":1}', "e=1.0"),
         (b"25.6\r\n", "value=25.6"),
+        (b'\xef\xbb\xbf{"t":1}', "t=1.0"),
         (b'[{"t":1},{"t":2}]', "0_t=1.0,1_t=2.0"),
         (b"door opened", 'text="door opened"'),
         (b"", 'text=""'),
@@ -55,7 +56,7 @@ def test_a_collector_whose_name_would_be_a_comment_is_a_measurement() -> None:
 def test_fields_may_be_made_tags() -> None:
     found = reading(payload=b'{"id":7,"place":{"name":"hall"},"on":true,"t":1}')
 
-    assert line(found, {"id", "place_name", "on"}) == f"webhook,id=7.0,on=true,place_name=hall t=1.0 {START}"
+    assert line(found, {"id", "place_name", "on"}) == f"webhook,id=7,on=true,place_name=hall t=1.0 {START}"
 
 
 def test_the_example_of_the_manual_is_true() -> None:
@@ -72,6 +73,7 @@ def test_the_example_of_the_manual_is_true() -> None:
     [
         (b"\xff\xd8\xff", "neither"),
         (bytes(12), "neither"),
+        (b"5\0", "neither"),
         (b"{}", "no value"),
         (b'{"a":null}', "no value"),
         (b"[[" * 40_000 + b"]]" * 40_000, "nested"),

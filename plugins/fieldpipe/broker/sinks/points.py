@@ -44,7 +44,7 @@ def line(reading: Reading, tags: Collection[str] = ()) -> str:
     labels, fields = {"device": reading.device}, {}
     for name, value in values:
         if name in tags:
-            labels[name] = value if isinstance(value, str) else _literal(value)
+            labels[name] = value if isinstance(value, str) else _literal(value).removesuffix(".0")
         elif (field := _name(f"{name}_" if name in _RESERVED else name)) in fields:
             raise SinkRefused(f"two of its values would both be the field {field} of InfluxDB")
         else:
@@ -57,16 +57,15 @@ def line(reading: Reading, tags: Collection[str] = ()) -> str:
 def _content(reading: Reading) -> Any:
     """The payload as JSON, else as text. Raises SinkRefused where it is neither."""
     try:
-        return json.loads(reading.payload, parse_constant=lambda _: None)
-    except ValueError:
-        pass  # no JSON
-    try:
-        text = reading.payload.decode()
-    except UnicodeDecodeError as error:
-        raise SinkRefused(f"InfluxDB holds numbers and texts, and this {reading.content_type} is neither") from error
+        text = reading.payload.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
     if "\0" in text:
         raise SinkRefused(f"InfluxDB holds numbers and texts, and this {reading.content_type} is neither")
-    return {"text": text}
+    try:
+        return json.loads(text, parse_constant=lambda _: None)
+    except ValueError:
+        return {"text": text}
 
 
 def _heartbeat(content: Mapping[str, Any], received: int) -> str:
