@@ -64,7 +64,8 @@ class Delivery:
     def _gathered(self) -> list[Queued]:
         """The next readings, when there are enough of them, or the first has waited for others long enough."""
         queued = self._spool.first(self.sink.name, self.sink.at_once, BATCH_BYTES)
-        if 0 < len(queued) < self.sink.at_once and self.sink.settle_seconds:
+        size = sum(len(each.reading.payload) for each in queued if each.reading)
+        if 0 < len(queued) < self.sink.at_once and size < BATCH_BYTES // 2 and self.sink.settle_seconds:
             age = (time.time_ns() - queued[0].received) / 1e9
             self._stop.wait(min(max(self.sink.settle_seconds - age, 0), self.sink.settle_seconds))
             queued = self._spool.first(self.sink.name, self.sink.at_once, BATCH_BYTES)
