@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -188,8 +187,8 @@ def _client(settings: MqttSettings) -> Client:
         protocol=MQTTProtocolVersion.MQTTv311,
         manual_ack=True,
     )
-    client.suppress_exceptions = True  # of our callbacks: they would end its thread; it logs them
-    client.enable_logger(logging.getLogger("paho"))
+    client.suppress_exceptions = True  # of our callbacks: they would end its thread
+    client.on_log = _tell_of_bugs
     client.reconnect_delay_set(*RECONNECT_SECONDS)
     if settings.user:
         client.username_pw_set(settings.user, settings.password.get_secret_value() if settings.password else None)
@@ -200,6 +199,11 @@ def _client(settings: MqttSettings) -> Client:
         except OSError as error:
             raise ConfigurationError(f"KRKNC_MQTT_CA, _CERT, _KEY: {error}") from error
     return client
+
+
+def _tell_of_bugs(_client: Client, _: Any, _level: int, text: str) -> None:
+    if text.startswith("Caught exception"):
+        log.error("mqtt_bug", reason=text)
 
 
 def _reading(message: MQTTMessage) -> Reading:

@@ -163,6 +163,8 @@ class Lane:
         oldest = next(iter(self._under_way.values()), None)
         blocked = oldest is not None and now - oldest.begun > self._deadline
         out = blocked or self._late_in_a_row >= LATE_IN_A_ROW
+        if self._closed:
+            return out
         if out and not self._out:
             log.error("handler_left_out", handler=self.name, reason="a call does not end" if blocked else "it is late")
         elif self._out and not out:
