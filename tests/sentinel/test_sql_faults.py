@@ -199,9 +199,44 @@ def test_while_the_server_is_read_only_the_watcher_waits(
         eventually(lambda: "1290" in watching.log(), 30, watching.log)
         witness.look()
     finally:
-        mariadb.run("SET GLOBAL read_only = 0", "DROP USER mirror@'%'")
+        mariadb.run("SET GLOBAL read_only = 0")
 
     witness.await_all(watching.log)
+
+
+def test_without_the_right_to_write_a_table_the_watcher_waits(
+    mariadb: Mariadb, etcd: RunningEtcd, witness: Witness, start: Callable[..., Watching]
+) -> None:
+    databases = ("Device", "Pod", "Sentinel")
+    mariadb.run("CREATE OR REPLACE USER mirror@'%' IDENTIFIED BY 'secret'")
+    mariadb.run(*(f"GRANT {MAY} ON {name}.* TO mirror@'%'" for name in databases))
+    watching = start(instead(mariadb, username="mirror", password="secret"))
+    etcd.put(EDGE, device_value("edge"))
+    witness.await_all(watching.log)
+    mariadb.run("REVOKE INSERT, UPDATE, DELETE ON Device.* FROM mirror@'%'")
+    try:
+        write(etcd, seed=26, count=30)
+        eventually(lambda: "1142" in watching.log(), 30, watching.log)
+        witness.look()
+    finally:
+        mariadb.run(f"GRANT {MAY} ON Device.* TO mirror@'%'")
+
+    witness.await_all(watching.log)
+
+
+def test_a_row_that_the_database_refuses_is_a_finding_and_stops_nothing(
+    mariadb: Mariadb, etcd: RunningEtcd, start: Callable[..., Watching], engine: Engine
+) -> None:
+    mariadb.run("ALTER TABLE Device.device ADD CHECK (deviceIp <> '10.6.6.6')")
+    watching = start()
+
+    etcd.put("/Device/refused/0", device_value("refused", deviceIp="10.6.6.6"))
+    etcd.put(EDGE, device_value("edge"))
+
+    found = "SELECT deviceName FROM Device.device"
+    eventually(lambda: mariadb.query(found) == [("edge",)], 30, watching.log)
+    ((reason,),) = mariadb.query("SELECT reason FROM Sentinel.findings")
+    assert "/Device/refused/0" in str(reason)
 
 
 def test_rows_that_others_put_where_ours_go_are_replaced(
