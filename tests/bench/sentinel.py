@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from fieldpipe import errors
 from tests.bench.convert_page import table
 from tests.bench.progress import say
-from tests.bench.sentinel_field import Database, Field, Look, field
+from tests.bench.sentinel_field import Database, Field, Look, cpu, field
 from tests.bench.sentinel_lag import Pace, catch_up, latencies, pace, percentile
 from tests.bench.sentinel_race import race_figures
 from tests.bench.table import Figure, Machine, render, rows
@@ -45,7 +45,7 @@ class Amounts:
     changes: int = 300  # one after the other
     rate: int = 2000  # changes a second
     seconds: int = 20
-    backlog: int = 30_000
+    backlog: int = 20_000
     fleet: int = 1000  # keys of the fleet that both watch
     idle: int = 30  # seconds in which nothing changes: one pass of the original over devices, six over pods
     burst: int = 1000  # changes at once
@@ -68,35 +68,44 @@ def main() -> int:
     parts = [arguments.part] if arguments.part else PARTS
     machine = Machine.now()
     print(machine.describe(PACKAGES), flush=True)
-    figures: list[Figure] = []
+    figures = []
     with field(amounts.keys) as servers:
-        figures += fill_figures(servers)
-        for database in servers.databases:
-            if arguments.database in (None, database.name) and parts != ["original"]:
-                figures += database_figures(servers, database, parts, amounts)
-        if "original" in parts and servers.databases[0].server:
-            figures += race_figures(servers, servers.databases[0], amounts.fleet, amounts.idle, amounts.burst)
+        for figure in measure(servers, parts, amounts, arguments.database):
+            say(f"  {figure.name.strip()} {figure.value}")
+            figures.append(figure)
     print(f"\n{render(figures, machine, PACKAGES)}\n\n{table(rows(figures))}")
     return 0
 
 
-def fill_figures(servers: Field) -> list[Figure]:
+def measure(servers: Field, parts: Sequence[str], amounts: Amounts, only: str | None) -> Iterator[Figure]:
+    """Run the parts."""
+    yield from fill_figures(servers)
+    for database in servers.databases:
+        if only in (None, database.name) and set(parts) != {"original"}:
+            yield from database_figures(servers, database, parts, amounts)
+    if "original" in parts and servers.databases[0].server:
+        yield from race_figures(servers, servers.databases[0], amounts.fleet, amounts.idle, amounts.burst)
+
+
+def fill_figures(servers: Field) -> Iterator[Figure]:
     """Each key is put once, which says what writer and etcd can do."""
     say(f"{servers.keys:,} keys")
     written = servers.refill(servers.keys)
-    return [Figure("etcd alone, synced, changes per second", f"{written.rate:,.0f} (one writer, 64 on their way)")]
+    yield Figure("etcd alone, synced, changes per second", f"{written.rate:,.0f} (one writer, 64 on their way)")
 
 
 def database_figures(servers: Field, database: Database, parts: Sequence[str], amounts: Amounts) -> Iterator[Figure]:
     """Everything that one database is asked; the relist is what all the others begin with."""
     yield Figure(f"{database.name}:", "")
     say(f"{database.name}: relist")
-    begin = time.monotonic()
+    begin, before = time.monotonic(), database.cpu()
     with servers.watch(database) as watching:
         with Look(database) as look:
             revision = servers.etcd.revision()
             watching.wait_for(lambda: look.revision() >= revision)
         yield within(f"relist, {servers.keys:,} keys", time.monotonic() - begin, 15)
+        used, used_there = cpu(watching.child.pid), database.cpu() - before
+        yield Figure("  CPU seconds", f"{used:.1f}, the server {used_there:.1f}")
         if "audit" in parts:
             yield from audit_figures(servers, database, amounts.audits)
         if "latency" in parts:
