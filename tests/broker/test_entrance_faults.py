@@ -11,12 +11,13 @@ import grpc
 import httpx
 import pytest
 
+from fieldpipe.broker.settings import MIB
 from fieldpipe.local.ports import free_port
 from tests.broker import mosquitto
 from tests.broker.broker_process import HOST, BrokerProcess
 from tests.broker.collectors import PROCESS, call, fields_v2, request_v2
 from tests.broker.mosquitto import Mosquitto, start_mosquitto
-from tests.broker.stand_ins import HttpServer, http_server
+from tests.broker.stand_ins import Answer, HttpServer, http_server
 from tests.conftest import skip_unless_required
 from tests.waiting import eventually
 
@@ -121,6 +122,37 @@ def test_what_came_in_by_http_and_mqtt_is_delivered_whenever_the_broker_is_kille
         eventually(lambda: not broker.metrics()['broker_queued{sink="webhook"}'], 60)
     finally:
         posts.ends.set()
+        broker.child.kill()
+
+
+def test_while_the_spool_is_full_both_ways_in_hold_back_and_nothing_is_lost(
+    tmp_path: Path, server: Mosquitto, sink: HttpServer
+) -> None:
+    port = free_port({server.port})
+    broker = BrokerProcess(
+        tmp_path,
+        {
+            "KRAKENB_WEBHOOK_URL": sink.url, "KRKNC_WEBHOOK_PATH": "in", "KRKNC_WEBHOOK_PORT": str(port),
+            "KRKNC_MQTT_HOST": HOST, "KRKNC_MQTT_PORT": str(server.port), "KRAKENB_SPOOL_BYTES": str(MIB),
+        },
+    )
+    sink.answers += [Answer(503)] * 10_000
+    posted = [b'"http %d %s"' % (number, b"a" * (MIB // 4)) for number in range(10)]
+    published = [b'"mqtt %d %s"' % (number, b"a" * (MIB // 8)) for number in range(30)]
+    try:
+        broker.start()
+        eventually(lambda: "kraken (QoS 1)" in server.log.read_text())
+        with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=10) as client:
+            answers = [client.post("/in", content=body) for body in posted]
+            server.publish(published)
+            eventually(lambda: "mqtt_waits" in broker.child.log.read_text())
+            taken = [body for body, answer in zip(posted, answers, strict=True) if answer.status_code == 200]
+            assert {(a.status_code, a.headers.get("Retry-After")) for a in answers} == {(200, None), (503, "5")}
+
+            sink.answers.clear()
+            eventually(lambda: {*taken, *published} <= set(sink.bodies), 90)
+            assert client.post("/in", content=posted[-1]).status_code == 200
+    finally:
         broker.child.kill()
 
 
