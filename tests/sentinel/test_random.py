@@ -7,7 +7,8 @@ seed alone: FIELDPIPE_SEED=123 python -m pytest tests/sentinel/test_random.py
 """
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+import random
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,11 +21,17 @@ from fieldpipe.settings import MysqlSettings, SentinelSettings
 from tests.etcd_servers import RunningEtcd, start_etcd
 from tests.mariadb_servers import Mariadb
 from tests.sentinel.seeds import run
+from tests.sentinel.test_watch import Watching, write
+from tests.sentinel.witness import Witness
+from tests.waiting import eventually
 
 ALONE = os.environ.get("FIELDPIPE_SEED")
 SEEDS = 1000
 TOGETHER = 25
 ON_MARIADB = range(1000, 1040)
+KILLED = range(2000, 2002)
+LIVES = 4
+WRITES = 600  # transactions of a life
 PROCESSES = 3  # each with an etcd of its own, whose answers they wait for most of the time
 LIMIT_SECONDS = 900  # on a machine that is busy with other things; alone it takes a tenth of that
 
@@ -61,3 +68,38 @@ def test_it_is_the_same_on_mariadb(mariadb: Mariadb, etcd: RunningEtcd) -> None:
     failures = run(ON_MARIADB, begun(mariadb.url), etcd)
 
     assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("seed", KILLED)
+def test_a_process_that_is_killed_again_and_again_loses_nothing(
+    seed: int, sql_url: str, engine: Engine, etcd: RunningEtcd, tmp_path: Path
+) -> None:
+    chance = random.Random(seed)
+    watching, witness = Watching(sql_url, tmp_path), Witness(engine, etcd.settings)
+    for life in range(LIVES):
+        live_and_die(watching, witness, etcd, chance, 10 * seed + life)
+        witness.look()
+        if chance.random() < 0.5:
+            etcd.compact(etcd.revision())
+    watching.start(etcd)
+    try:
+        witness.await_all(watching.log)
+    finally:
+        watching.kill()
+    assert not witness.was_written_twice()
+
+
+def live_and_die(watching: Watching, witness: Witness, etcd: RunningEtcd, chance: random.Random, seed: int) -> None:
+    """It is killed while it writes."""
+    before = watching.log().count("sentinel_watches")
+    watching.start(etcd)
+    try:
+        eventually(lambda: watching.log().count("sentinel_watches") > before, 60, watching.log)
+        reached = etcd.revision() + chance.randrange(WRITES // 2)
+        with ThreadPoolExecutor(1) as aside:
+            writing = aside.submit(write, etcd, seed, WRITES)
+            eventually(lambda: witness.look() >= reached, 60, watching.log)
+            watching.kill()
+            writing.result()
+    finally:
+        watching.kill()

@@ -54,7 +54,7 @@ class Watching:
         self.process.wait()
 
     def log(self) -> str:
-        return self._log.read_text()
+        return self._log.read_text() if self._log.exists() else ""
 
 
 @pytest.fixture
