@@ -132,8 +132,12 @@ def test_while_the_spool_is_full_both_ways_in_hold_back_and_nothing_is_lost(
     broker = BrokerProcess(
         tmp_path,
         {
-            "KRAKENB_WEBHOOK_URL": sink.url, "KRKNC_WEBHOOK_PATH": "in", "KRKNC_WEBHOOK_PORT": str(port),
-            "KRKNC_MQTT_HOST": HOST, "KRKNC_MQTT_PORT": str(server.port), "KRAKENB_SPOOL_BYTES": str(MIB),
+            "KRAKENB_WEBHOOK_URL": sink.url,
+            "KRKNC_WEBHOOK_PATH": "in",
+            "KRKNC_WEBHOOK_PORT": str(port),
+            "KRKNC_MQTT_HOST": HOST,
+            "KRKNC_MQTT_PORT": str(server.port),
+            "KRAKENB_SPOOL_BYTES": str(MIB),
         },
     )
     sink.answers += [Answer(503)] * 10_000
