@@ -151,12 +151,14 @@ def _measure_broker(
     with redis.client() as client:
         client.flushall()
     broker = BrokerProcess(folder, {**_variables(redis), **variables})
-    broker.start()
-    _measure(rounds, broker.address, broker.child.pid, seconds, at_once)
+    try:
+        broker.start()
+        _measure(rounds, broker.address, broker.child.pid, seconds, at_once)
+    finally:
+        broker.child.kill()  # it would wait for the sink that hangs
     with redis.client() as client:
         delays = sorted(int(at.partition("-")[0]) - int(one["received"]) / 1e6 for at, one in client.xrange("kraken"))
     rounds.delays.append(delays[int(len(delays) * 0.99)])
-    broker.child.kill()  # it would wait for the sink that hangs
 
 
 @contextmanager
