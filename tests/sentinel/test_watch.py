@@ -6,19 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, insert, select
 
 from fieldpipe.crashpoints import VARIABLE
 from fieldpipe.sentinel.etcd import Etcd
 from fieldpipe.sentinel.keys import Entry
 from fieldpipe.sentinel.rows import rows_of
 from fieldpipe.sentinel.schema import connect, migrate
-from fieldpipe.sentinel.tables import TABLES, checkpoint, entries
+from fieldpipe.sentinel.tables import TABLES, checkpoint, entries, history
 from fieldpipe.settings import EtcdSettings, MysqlSettings, SentinelSettings
 from tests.etcd_servers import RunningEtcd
 from tests.mariadb_servers import Mariadb
@@ -132,6 +133,24 @@ def test_it_ends_when_it_is_told_to(watching: Watching, engine: Engine, etcd: Ru
     watching.process.send_signal(signal.SIGTERM)
 
     assert watching.process.wait(20) == 0
+
+
+@pytest.mark.fault
+def test_history_that_is_too_old_goes_while_the_rest_stays(
+    watching: Watching, engine: Engine, etcd: RunningEtcd
+) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    rows = [{"key": b"k", "revision": days, "at": now - timedelta(days=days)} for days in (1, 3) for _ in range(1200)]
+    with engine.begin() as connection:
+        connection.execute(insert(history), rows)
+
+    def left() -> list[int]:
+        with engine.begin() as connection:
+            return sorted(connection.scalars(select(history.c.revision).where(history.c.key == b"k")))
+
+    watching.start(etcd, SENTINEL_HISTORY_DAYS="2")
+
+    eventually(lambda: write(etcd, seed=15, count=1) or left() == [1] * 1200, 30, watching.log)
 
 
 @pytest.mark.fault
