@@ -6,13 +6,14 @@ import asyncio
 import socket
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 import grpc
 
+from fieldpipe.broker.handlers.lane import Counts
 from fieldpipe.broker.reading import Reading, Reply
 from fieldpipe.broker.running import Broker
 from fieldpipe.broker.settings import BrokerSettings
@@ -49,6 +50,9 @@ class Nobody:
 
     async def ask(self, reading: Reading) -> Reply | None:
         return None
+
+    def counts(self) -> Mapping[str, Counts]:
+        return {}
 
 
 class Running:

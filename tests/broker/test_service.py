@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 from fieldpipe.broker.reading import Reading, Reply
 from fieldpipe.broker.sinks.sink import SinkRefused, SinkUnavailable
 from fieldpipe.errors import ConfigurationError, TransientError
-from tests.broker.brokers import Memory, Running, running, settings_for
+from tests.broker.brokers import Memory, Nobody, Running, running, settings_for
 from tests.broker.collectors import PROCESS, SEND, call, fields_v2, request_v1, request_v2, status_v1
 from tests.cluster.pki import Authority
 from tests.waiting import eventually
@@ -19,14 +19,14 @@ from tests.waiting import eventually
 SEED = '{"id":"101", "name":"env-sensor", "temp":"25.6", "hum":"52.4"}'
 
 
-class Echo:
+class Echo(Nobody):
     """Handlers: answer with what came."""
 
     async def ask(self, reading: Reading) -> Reply | None:
         return Reply(reading.payload, reading.content_type, {"response_type": "tcp"})
 
 
-class Asleep:
+class Asleep(Nobody):
     """Handlers: none answers in time."""
 
     async def ask(self, reading: Reading) -> Reply | None:

@@ -11,8 +11,9 @@ ROOT = Path(__file__).parents[2]
 ROWS = re.findall(r"^\| (F-[^|]+) \|[^|]*\| (.+) \|$", (Path(__file__).parent / "README.md").read_text(), re.M)
 EVENTS = ("E1", "E3", "E4", "E5", "E6", "E8", "E9", "E10", "E12", "E14", "E15", "E18")
 CAMERAS = (f"K{number}" for number in range(1, 9))
+BROKER = (f"B{number}" for number in range(1, 7))
 SENTINEL = (f"D{number}" for number in range(1, 9))
-TO_SURVIVE = {f"F-{row}" for row in (*EVENTS, *CAMERAS, *SENTINEL, "P1", "P3", "P5", "S1", "S5")}
+TO_SURVIVE = {f"F-{row}" for row in (*BROKER, *EVENTS, *CAMERAS, *SENTINEL, "P1", "P3", "P5", "S1", "S5")}
 
 
 def test_every_fault_that_has_to_be_survived_has_a_row() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from fieldpipe.broker.delivery import Delivery
+from fieldpipe.broker.handlers.lane import Counts
 from fieldpipe.broker.spool import Spool
 from fieldpipe.errors import ConfigurationError, TransientError
 
@@ -16,9 +17,12 @@ from fieldpipe.errors import ConfigurationError, TransientError
 class Metrics:
     """The metrics of one broker."""
 
-    def __init__(self, spool: Spool, deliveries: Sequence[Delivery]) -> None:
+    def __init__(
+        self, spool: Spool, deliveries: Sequence[Delivery], handler_counts: Callable[[], Mapping[str, Counts]]
+    ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_SpoolCollector(spool, deliveries))
+        self._registry.register(_HandlerCollector(handler_counts))
         self._calls = Counter("broker_calls", "Calls over gRPC, by answer.", ["code"], registry=self._registry)
 
     def answered(self, code: str) -> None:
@@ -71,3 +75,19 @@ class _SpoolCollector(Collector):
         for delivery in self._deliveries:
             failures.add_metric([delivery.sink.name], delivery.failures)
         return [up, size, received, delivered, dead, queued, failures]
+
+
+class _HandlerCollector(Collector):
+    def __init__(self, counts: Callable[[], Mapping[str, Counts]]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterable[Metric]:
+        readings = CounterMetricFamily(
+            "broker_handler_readings", "What a handler did with readings.", labels=["handler", "what"]
+        )
+        out = GaugeMetricFamily("broker_handler_out", "1 for a handler that is left out.", labels=["handler"])
+        for name, counts in self._counts().items():
+            for what in ("asked", "failed", "late", "skipped"):
+                readings.add_metric([name, what], getattr(counts, what))
+            out.add_metric([name], counts.out)
+        return [readings, out]

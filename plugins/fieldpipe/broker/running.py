@@ -41,7 +41,7 @@ class Broker:
         self._spool = Spool(settings.spool, settings.spool_bytes)
         self._ends = threading.Event()
         self._deliveries = [Delivery(sink, self._spool, self._ends) for sink in sinks]
-        self._metrics = Metrics(self._spool, self._deliveries)
+        self._metrics = Metrics(self._spool, self._deliveries, handlers.counts)
         token = settings.token.get_secret_value() if settings.token else None
         self._service = Service(Intake(self._spool, sinks_for), handlers, token, self._metrics.answered)
 

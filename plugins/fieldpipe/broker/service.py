@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
@@ -18,6 +18,7 @@ from grpc_health.v1.health import OVERALL_HEALTH
 from grpc_health.v1.health import aio as health
 
 from fieldpipe import logs
+from fieldpipe.broker.handlers.lane import Counts
 from fieldpipe.broker.intake import Intake
 from fieldpipe.broker.protocol import FAILED, PROCESS, SEND, STORED, read_process, read_send, write_reply, write_status
 from fieldpipe.broker.reading import BadReading, Reading, Reply
@@ -38,6 +39,9 @@ class Handlers(Protocol):
 
     async def ask(self, reading: Reading) -> Reply | None:
         """Their answer. Raises TransientError when none came in time."""
+
+    def counts(self) -> Mapping[str, Counts]:
+        """What they did since the start, by name."""
 
 
 class Service:
