@@ -91,7 +91,8 @@ def upsert(connection: pymysql.Connection, prefix: str, value: Mapping[str, Any]
 def connect() -> pymysql.Connection:
     """A connection of its own."""
     host, port, user, password = (os.environ[f"MY_MYSQL_{name}"] for name in ("HOST", "PORT", "USER", "PASSWORD"))
-    return pymysql.connect(host=host, port=int(port), user=user, password=password)
+    # As fast as the C client of the original: the other one would read all certificates of the machine first.
+    return pymysql.connect(host=host, port=int(port), user=user, password=password, ssl_disabled=True)
 
 
 def behind(prefix: str) -> bytes:
