@@ -106,6 +106,7 @@ def database_figures(servers: Field, database: Database, parts: Sequence[str], a
         yield within(f"relist, {servers.keys:,} keys", time.monotonic() - begin, 15)
         used, used_there = cpu(watching.child.pid), database.cpu() - before
         yield Figure("  CPU seconds", f"{used:.1f}, the server {used_there:.1f}")
+        latencies(servers, database, watching, 1)  # all lines of the log are written, and it watches
         if "audit" in parts:
             yield from audit_figures(servers, database, amounts.audits)
         if "latency" in parts:
