@@ -163,7 +163,8 @@ class SentinelSettings(BaseSettings):
     deletes: Literal["keep", "mark", "remove"] = "mark"
     schedule: str = "*/15 * * * *"  # of the audit
     drift: int = Field(default=0, ge=0)  # rows that may differ before the audit fails
-    zone: ZoneInfo = ZoneInfo("Asia/Tokyo")  # that the writers' clocks show
+    # That the writers' clocks show. Made when it is asked for: images that do not need it have no time zones.
+    zone: ZoneInfo = Field(default_factory=lambda: ZoneInfo("Asia/Tokyo"))
     heartbeat_seconds: float = Field(default=120, gt=0)  # how old a device's updateAt may be
     history_days: int = Field(default=90, ge=1)
 
