@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from fieldpipe.deploy.images import IMAGES
 from tests.images.containers import Image
 
 WRITABLE = {"airflow": ("/tmp", "/opt/airflow")}
@@ -24,9 +25,14 @@ def airflow() -> Image:
     return built("airflow")
 
 
-@pytest.fixture(params=["worker", "webhook", "airflow"])
+@pytest.fixture
+def broker() -> Image:
+    return built("broker")
+
+
+@pytest.fixture(params=IMAGES)
 def image(request: pytest.FixtureRequest) -> Image:
-    """Each of the three in turn."""
+    """Each in turn."""
     return built(request.param)
 
 

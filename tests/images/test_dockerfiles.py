@@ -10,7 +10,7 @@ import pytest
 from fieldpipe.deploy.images import IMAGES, project_version
 
 ROOT = Path(__file__).parents[2]
-USERS = {"worker": "10001:10001", "webhook": "10001:10001", "airflow": "50000:0"}
+USERS = {"broker": "10001:10001", "worker": "10001:10001", "webhook": "10001:10001", "airflow": "50000:0"}
 
 
 def dockerfile(image: str) -> str:

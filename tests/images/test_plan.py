@@ -33,7 +33,7 @@ def test_every_image_is_built_and_pushed() -> None:
 
     assert [step.says for step in steps] == [
         f"{what} r.test/team/fieldpipe-{image}:1"
-        for image in ("worker", "webhook", "airflow")
+        for image in ("worker", "webhook", "airflow", "broker")
         for what in ("building", "pushing")
     ]
 

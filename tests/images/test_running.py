@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fieldpipe.broker.entrances.registry import SWITCHES as ENTRANCES
+from fieldpipe.broker.sinks.registry import SWITCHES as SINKS
 from fieldpipe.local.ports import free_port
 from fieldpipe.recordings import compiled
 from tests.images.containers import PROJECT, Image
@@ -17,7 +19,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(600)]
 
-MEGABYTES = {"worker": 330, "webhook": 110, "airflow": 650}  # the worker has pandas
+MEGABYTES = {"worker": 330, "webhook": 110, "airflow": 650, "broker": 200}  # the worker has pandas
 TOKEN = "a-token-of-the-test"
 MISSING = "import importlib.util as u, shutil as s; print([n for n in {modules} if u.find_spec(n)], {programs})"
 NOT_COMPILED = """
@@ -70,7 +72,12 @@ def test_the_builders_way_to_the_package_index_is_not_in_it(image: Image) -> Non
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [("worker", "scripts.convert_recording"), ("webhook", "scripts.ledger"), ("airflow", "airflow.cli.cli_parser")],
+    [
+        ("worker", "scripts.convert_recording"),
+        ("webhook", "scripts.ledger"),
+        ("airflow", "airflow.cli.cli_parser"),
+        ("broker", "scripts.serve_broker"),
+    ],
 )
 def test_its_code_is_compiled(name: str, module: str, request: pytest.FixtureRequest) -> None:
     image: Image = request.getfixturevalue(name)
@@ -119,14 +126,48 @@ def test_worker_knows_time_zones(worker: Image) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "modules"), [("worker", ["airflow", "kubernetes"]), ("webhook", ["airflow", "kubernetes", "pandas"])]
+    ("name", "modules"),
+    [
+        ("worker", ["airflow", "kubernetes"]),
+        ("webhook", ["airflow", "kubernetes", "pandas"]),
+        ("broker", ["airflow", "kubernetes", "pandas"]),
+    ],
 )
-def test_neither_worker_nor_webhook_holds_airflow(
-    name: str, modules: list[str], request: pytest.FixtureRequest
-) -> None:
+def test_only_airflows_own_image_holds_airflow(name: str, modules: list[str], request: pytest.FixtureRequest) -> None:
     image: Image = request.getfixturevalue(name)
 
     assert image.python(MISSING.format(modules=modules, programs="[]")) == "[] []"
+
+
+# broker
+
+
+def test_broker_has_what_every_sink_and_entrance_takes(broker: Image) -> None:
+    modules = [f"fieldpipe.broker.sinks.{name}" for name in SINKS] + [
+        f"fieldpipe.broker.entrances.{name}" for name in ENTRANCES
+    ]
+
+    assert broker.python(f"from importlib import import_module as i; print(len([i(m) for m in {modules}]))") == str(
+        len(modules)
+    )
+
+
+def test_broker_names_the_settings_that_are_wrong_and_ends(broker: Image) -> None:
+    ended = broker.run(
+        *("env", "KRAKENB_SPOOL_BYTES=much", "KRAKENB_GRPC_HOST=0.0.0.0:50051"), "python", "-m", "scripts.serve_broker"
+    )
+
+    assert ended.returncode == 65
+    assert "KRAKENB_SPOOL_BYTES" in ended.stderr
+
+
+def test_broker_holds_the_handlers_that_its_manual_names(broker: Image) -> None:
+    loading = "from pathlib import Path; from fieldpipe.broker.handlers.loading import load"
+
+    assert (
+        broker.python(f"{loading}; print(*load(Path('handlers')))")
+        == "camera.CameraBroker heartbeat.HeartbeatBroker simple.SimpleBroker"
+    )
 
 
 # webhook

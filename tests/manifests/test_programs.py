@@ -13,6 +13,7 @@ from tests.airflow_looks import Airflow
 ROOT = Path(__file__).parents[2]
 FILES = {
     **{name: [ROOT / f"{name.replace('.', '/')}.py"] for name in PROGRAMS if name.startswith("scripts.")},
+    "scripts.serve_broker": [ROOT / "scripts/serve_broker.py", ROOT / "plugins/fieldpipe/broker/sinks/bucket.py"],
     "webhook.wsgi:app": [ROOT / "webhook/wsgi.py", ROOT / "webhook/gunicorn.conf.py"],
     "airflow": [*(ROOT / "dags").glob("*.py"), ROOT / "plugins/fieldpipe/tasks/pod.py"],
 }

@@ -1,4 +1,4 @@
-"""Builds the three images with whatever builds images here, pushes them, or loads them into a kind cluster.
+"""Builds the images with whatever builds images here, pushes them, or loads them into a kind cluster.
 
 Which programs to call, in which order, is decided in `plan`, from values alone; `carry_out` calls them.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fieldpipe.errors import ConfigurationError
 
-IMAGES = ("worker", "webhook", "airflow")
+IMAGES = ("worker", "webhook", "airflow", "broker")
 ENGINES = ("docker", "podman", "buildah")
 
 # What Kubernetes makes of the bare names in base/; podman and buildah would call them localhost/...

@@ -24,6 +24,7 @@ IMAGES = (
     "fieldpipe-airflow",
     "fieldpipe-worker",
     "fieldpipe-webhook",
+    "fieldpipe-broker",
     "quay.io/minio/minio",
     "docker.io/library/postgres",
     "docker.io/library/redis",

@@ -50,6 +50,7 @@ PROGRAMS: Mapping[str, tuple[type[BaseSettings], ...]] = MappingProxyType(
         "scripts.generate_recording": (StoreSettings,),
         "scripts.index_frames": (BucketSettings, CameraSettings, StoreSettings),
         "scripts.ledger": (BucketSettings, LedgerSettings, RouteSettings),
+        "scripts.serve_broker": (StoreSettings,),  # its own are in its room, and in ConfigMaps and Secrets of its own
         "scripts.setup_events": (BucketSettings, RouteSettings, StoreSettings, WebhookSettings),
         "scripts.sync_events": (BucketSettings, LedgerSettings, RouteSettings, StoreSettings, WebhookSettings),
         "scripts.watch_sentinel": (EtcdSettings, IntervalSettings, MysqlSettings, SentinelSettings),
@@ -84,6 +85,7 @@ _OTHERS = {
     r"MINIO_NOTIFY_WEBHOOK_(ENABLE|ENDPOINT|AUTH_TOKEN|QUEUE_DIR|QUEUE_LIMIT|CLIENT_CERT|CLIENT_KEY)_[A-Z0-9_]+",
     "fieldpipe-worker": r"SS_[A-Z0-9_]+|PICAMERA2_[A-Z0-9_]+|SCHEDULE|CAMERA_(SOURCE|SPOOL\w*)",  # of a sensor
     "mariadb": r"MARIADB_(ROOT_PASSWORD|USER|PASSWORD)",
+    "fieldpipe-broker": r"(KRAKENB|KRKNC)_[A-Z0-9_]+",
     "kafka": r"KAFKA_(HEAP_OPTS|LOG4J_OPTS|OPTS)|EXTRA_ARGS|LOG_DIR",
     "postgres": r"POSTGRES_(USER|PASSWORD|DB|INITDB_ARGS)|PG[A-Z]+",
     "redis": r"REDIS(CLI_AUTH|_PASSWORD)",
