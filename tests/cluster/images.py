@@ -15,7 +15,7 @@ from tests import kafka_programs
 from tests.cluster.programs import NotHere, cache, digest
 from tests.stacks import PROJECT
 
-OURS = ("fieldpipe-airflow", "fieldpipe-worker", "fieldpipe-webhook")
+OURS = ("fieldpipe-airflow", "fieldpipe-worker", "fieldpipe-webhook", "fieldpipe-broker")
 STAND_INS = {
     "postgres": "docker.io/library/postgres:17.6",
     "redis": "docker.io/library/redis:7.2.11",
