@@ -1,4 +1,4 @@
-"""Build the images airflow, worker, webhook and broker with docker, podman or buildah: `make images`, `make images-kind`.
+"""Build the images airflow, worker, webhook and broker with docker, podman or buildah: `make images`, `images-kind`.
 
     python -m scripts.build_images                                            # they stay on this machine
     python -m scripts.build_images --registry ghcr.io/team --platform linux/amd64,linux/arm64
