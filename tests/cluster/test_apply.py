@@ -27,6 +27,7 @@ ALWAYS_RUNNING = {  # what reads the settings all the time
     "Deployment/sentinel",
     "Deployment/webhook-receiver",
     "StatefulSet/airflow-worker",
+    "StatefulSet/broker",
 }
 
 
