@@ -53,6 +53,11 @@ class BrokerProcess:
         return grpc.insecure_channel(self.address, options=options)
 
     def metrics(self) -> dict[str, float]:
-        with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+        return scrape(self.metrics_address)
+
+
+def scrape(address: str) -> dict[str, float]:
+    """What Prometheus would see, by name and labels."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}

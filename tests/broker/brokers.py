@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from fieldpipe.broker.running import Broker
 from fieldpipe.broker.settings import BrokerSettings
 from fieldpipe.broker.sinks.sink import Sink
 from fieldpipe.local.ports import free_port
+from tests.broker.broker_process import scrape
 from tests.waiting import eventually
 
 
@@ -86,10 +86,7 @@ class Running:
         return grpc.insecure_channel(self.settings.grpc_host, options=[("grpc.use_local_subchannel_pool", 1)])
 
     def metrics(self) -> dict[str, float]:
-        """What Prometheus would see, by name and labels."""
-        with urllib.request.urlopen(f"http://{self.settings.metrics_host}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+        return scrape(self.settings.metrics_host)
 
     def _listens(self) -> bool:
         host, _, port = self.settings.grpc_host.rpartition(":")

@@ -87,20 +87,23 @@ class Posts(threading.Thread):
         eventually(lambda: len(self.acknowledged) >= goal, 60)
 
 
+def broker_with_both(folder: Path, port: int, server: Mosquitto, sink: HttpServer, **variables: str) -> BrokerProcess:
+    """With both entrances; readings go to the webhook."""
+    given = {
+        "KRAKENB_WEBHOOK_URL": sink.url,
+        "KRKNC_WEBHOOK_PATH": "in",
+        "KRKNC_WEBHOOK_PORT": str(port),
+        "KRKNC_MQTT_HOST": HOST,
+        "KRKNC_MQTT_PORT": str(server.port),
+    }
+    return BrokerProcess(folder, given | variables)
+
+
 def test_what_came_in_by_http_and_mqtt_is_delivered_whenever_the_broker_is_killed(
     tmp_path: Path, server: Mosquitto, sink: HttpServer
 ) -> None:
     port = free_port({server.port})
-    broker = BrokerProcess(
-        tmp_path,
-        {
-            "KRAKENB_WEBHOOK_URL": sink.url,
-            "KRKNC_WEBHOOK_PATH": "in",
-            "KRKNC_WEBHOOK_PORT": str(port),
-            "KRKNC_MQTT_HOST": HOST,
-            "KRKNC_MQTT_PORT": str(server.port),
-        },
-    )
+    broker = broker_with_both(tmp_path, port, server, sink)
     posts = Posts(f"http://{HOST}:{port}/in")
     published: list[bytes] = []
     try:
@@ -129,17 +132,7 @@ def test_while_the_spool_is_full_both_ways_in_hold_back_and_nothing_is_lost(
     tmp_path: Path, server: Mosquitto, sink: HttpServer
 ) -> None:
     port = free_port({server.port})
-    broker = BrokerProcess(
-        tmp_path,
-        {
-            "KRAKENB_WEBHOOK_URL": sink.url,
-            "KRKNC_WEBHOOK_PATH": "in",
-            "KRKNC_WEBHOOK_PORT": str(port),
-            "KRKNC_MQTT_HOST": HOST,
-            "KRKNC_MQTT_PORT": str(server.port),
-            "KRAKENB_SPOOL_BYTES": str(MIB),
-        },
-    )
+    broker = broker_with_both(tmp_path, port, server, sink, KRAKENB_SPOOL_BYTES=str(MIB))
     sink.answers += [Answer(503)] * 10_000
     posted = [b'"http %d %s"' % (number, b"a" * (MIB // 4)) for number in range(10)]
     published = [b'"mqtt %d %s"' % (number, b"a" * (MIB // 8)) for number in range(30)]

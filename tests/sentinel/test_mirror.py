@@ -218,7 +218,7 @@ def test_changes_of_another_cluster_take_a_listing_first(engine: Engine, etcd: E
 
 def test_progress_moves_the_checkpoint(engine: Engine, etcd: Etcd) -> None:
     mirror = begun(engine, etcd)
-    mirror.progress("c1", 77)
+    mirror.apply("c1", [Changes(77, ())])
 
     assert mirror.checkpoint() == Checkpoint("c1", 77)
 

@@ -95,10 +95,6 @@ class Mirror:
         reach("sentinel.applied")
         return changes
 
-    def progress(self, cluster_id: str, revision: int) -> None:
-        """Nothing of ours changed up to this revision. Raises RelistNeeded, DatabaseUnavailable."""
-        self.apply(cluster_id, [Changes(revision, ())])
-
     def relist(self, before: Checkpoint | None, at: Checkpoint, listed: Iterable[Entry]) -> list[Change]:
         """Make the tables stand for a listing: also what vanished unseen is deleted. One transaction.
 

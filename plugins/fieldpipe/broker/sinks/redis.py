@@ -51,7 +51,7 @@ end
 """
 
 
-_NO_ENTRY = "mend KRAKENB_REDIS_USER or KRAKENB_REDIS_PASSWORD, or let this user run scripts and write these keys"
+_NO_ENTRY = "mend KRAKENB_REDIS_USER or KRAKENB_REDIS_PASSWORD, or let this user run scripts and write the keys"
 
 
 class RedisSettings(BaseSettings):
@@ -95,10 +95,7 @@ class RedisSink:
         try:
             self._script(self._keys, (*head, *(value for entry in entries for value in entry)))
         except (AuthenticationError, NoPermissionError) as error:
-            advice = (
-                "mend KRAKENB_REDIS_USER or KRAKENB_REDIS_PASSWORD, or let this user run scripts and write the keys"
-            )
-            raise SinkUnavailable(f"Redis: {error} ({advice})") from error
+            raise SinkUnavailable(f"Redis: {error} ({_NO_ENTRY})") from error
         except RedisError as error:
             advice = f" (KRAKENB_REDIS_KEY names what is no {self._mode})" if "WRONGTYPE" in str(error) else ""
             raise SinkUnavailable(f"Redis: {error}{advice}") from error
