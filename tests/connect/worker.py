@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -15,6 +16,7 @@ from fieldpipe.local.process import Command, StartFailed, base_environment
 from tests.kafka_programs import NotHere
 from tests.kafka_servers import HOST, JAVA, START_SECONDS
 from tests.servers import START_ATTEMPTS, Running
+from tests.waiting import eventually
 
 STAND_IN = Path(__file__).parent / "stand_in"
 SERVICES = {
@@ -103,14 +105,21 @@ class ConnectWorker(Running[WorkerServer]):
         return self.server.url
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """A request of the test's own; what came back, or the status code when it was refused."""
+        """A request of the test's own; what came back, or the status code when it was refused.
+
+        A worker that is just taking in a change refuses everything with 409: it is asked again then.
+        """
         content = None if body is None else json.dumps(body).encode()
         request = Request(self.url + path, content, {"Content-Type": "application/json"}, method=method)
-        try:
-            with urlopen(request, timeout=30) as answer:
-                return json.loads(answer.read() or b"null")
-        except HTTPError as refusal:
-            return refusal.code
+
+        def ask() -> tuple[Any] | None:
+            try:
+                with urlopen(request, timeout=30) as answer:
+                    return (json.loads(answer.read() or b"null"),)
+            except HTTPError as refusal:
+                return None if refusal.code == HTTPStatus.CONFLICT else (refusal.code,)
+
+        return eventually(ask, START_SECONDS)[0]
 
 
 def compile_stand_ins(folder: Path, jars: Path) -> None:
