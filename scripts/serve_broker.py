@@ -7,6 +7,7 @@ has to mend, all of them named.
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -27,8 +28,18 @@ def main() -> int:
     parser.parse_args()
     (settings,) = read(BrokerSettings)
     logs.configure("broker", level=logging.DEBUG if settings.debug else logging.INFO)
-    asyncio.run(_serve(settings))
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(_serve(settings))
     return 0
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """That of libuv, where there is one for the machine: more readings in the same time."""
+    try:
+        import uvloop  # not for every machine
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 async def _serve(settings: BrokerSettings) -> None:
@@ -42,6 +53,7 @@ async def _serve(settings: BrokerSettings) -> None:
     handlers = Handlers(load(settings.handlers), settings.deadline_seconds)
     try:
         broker = Broker(settings, sinks, routes.sinks_for, handlers)
+        gc.freeze()  # what is there by now stays: nobody has to wait while it is looked through again and again
         await broker.run(stop, open_entrances(os.environ, broker.take))
     finally:
         handlers.close()

@@ -31,9 +31,14 @@ def archives() -> list[Path]:
     """An archive of every image; made anew only when the image is another. Raises NotHere."""
     if shutil.which("buildah") is None:
         raise NotHere("images are taken from buildah, and there is no `buildah` on PATH (apt-get install buildah)")
-    tag, version = os.environ.get("FIELDPIPE_IMAGES_TAG") or project_version(PROJECT), project_version(PROJECT)
-    ours = [_archive(_built(f"{name}:{tag}"), f"docker.io/library/{name}:{version}") for name in OURS]
+    tag = os.environ.get("FIELDPIPE_IMAGES_TAG") or project_version(PROJECT)
+    ours = [_archive(_built(f"{image}:{tag}"), name(image)) for image in OURS]
     return ours + [_archive(_stand_in(name), image) for name, image in STAND_INS.items()]
+
+
+def name(image: str) -> str:
+    """The whole name of one of ours on the node: with the version that the manifests name."""
+    return f"docker.io/library/{image}:{project_version(PROJECT)}"
 
 
 def _built(image: str) -> str:

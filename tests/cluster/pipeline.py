@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from tests.broker.collectors import request_v2
 from tests.cluster.control_plane import ControlPlane
 from tests.waiting import eventually
 
@@ -27,6 +28,13 @@ from fieldpipe.settings import MysqlSettings, SentinelSettings, read
 with connect(*read(SentinelSettings, MysqlSettings)).connect() as connection:
     for row in connection.execute(select(device.c.deviceName, device.c.os)):
         print(*row)
+"""
+
+COLLECTOR = """
+import grpc
+with grpc.insecure_channel("broker.{namespace}:50051") as channel:
+    send = channel.unary_unary("/kraken.KrakenService/ProcessKrakenRequest")
+    send(bytes.fromhex("{request}"), timeout=30, wait_for_ready=True)
 """
 
 
@@ -85,6 +93,15 @@ class Pipeline:
     def audits(self) -> set[str]:
         """The keys of the audit's reports."""
         return {key for key in self.keys("processed-data") if key.startswith("sentinel/")}
+
+    def send_reading(self, image: str) -> None:
+        """Send a reading of the topic `kitchen` to the broker, as one does that is none of the pipeline's pods."""
+        request = request_v2("mqtt", "application/json", '{"topic": "kitchen"}', b'{"temp": 25.6}').hex()
+        program = COLLECTOR.format(namespace=NAMESPACE, request=request)
+        run = ("run", "collector", f"--image={image}", "--restart=Never", "--command", "--", "python", "-c", program)
+        self.plane.kubectl("-n", "default", *run)
+        done = ("--for=jsonpath={.status.phase}=Succeeded", "pod/collector", "--timeout=120s")
+        self.plane.kubectl("-n", "default", "wait", *done)
 
     def put_device(self, name: str, os: str) -> None:
         """Describe a device in etcd, as a user would."""

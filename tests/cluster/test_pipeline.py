@@ -84,6 +84,12 @@ def test_devices_in_etcd_become_rows_and_the_audit_reports(pipeline: Pipeline) -
     eventually(pipeline.audits, AUDITED_SECONDS, pipeline.describe)
 
 
+def test_a_reading_becomes_a_table(pipeline: Pipeline) -> None:
+    pipeline.send_reading(images.name("fieldpipe-worker"))
+    kitchen = "/mqtt__kitchen.csv"
+    eventually(lambda: any(key.endswith(kitchen) for key in pipeline.tables()), CONVERTED_SECONDS, pipeline.describe)
+
+
 def test_a_tasks_log_is_in_the_store(pipeline: Pipeline) -> None:
     eventually(lambda: "recording_to_csv" in "".join(pipeline.keys("airflow-logs")), 120, pipeline.describe)
 
@@ -135,6 +141,8 @@ def test_what_the_sentinel_needs_is_lost_and_rows_follow(pipeline: Pipeline, los
         ("deployment/sentinel", "etcd", 2379, True),
         ("deployment/sentinel", "mysql", 3306, True),
         ("deployment/sentinel", "minio", 9000, False),
+        ("statefulset/broker", "minio", 9000, True),
+        ("statefulset/broker", "mysql", 3306, False),
         ("deployment/dispatcher", "etcd", 2379, False),
         ("deployment/dispatcher", "mysql", 3306, False),
     ],

@@ -12,6 +12,9 @@ from dataclasses import replace
 from fieldpipe.broker.reading import Reading
 from fieldpipe.broker.spool import Packed, Spool
 
+MANY = 3  # readings that wait for the disk at once: others are on their way
+GATHER_SECONDS = 0.005  # that they wait for these; a flush for every few readings costs more than this brings
+
 
 class Intake:
     """Of one event loop."""
@@ -29,8 +32,8 @@ class Intake:
         No two of this process have the same time: for databases where measurement, tags and time are a point's
         identity it is one.
         """
-        self._last = max(reading.received, self._last + 1)
-        stored = replace(reading, received=self._last)
+        stored = reading if reading.received > self._last else replace(reading, received=self._last + 1)
+        self._last = stored.received
         sinks = self._sinks_for(stored)
         if sinks:
             done = asyncio.get_running_loop().create_future()
@@ -43,6 +46,8 @@ class Intake:
     async def _write(self) -> None:
         """Until nothing waits. Who waits may have gone away meanwhile: its reading is stored all the same."""
         while self._waiting:
+            if len(self._waiting) >= MANY:
+                await asyncio.sleep(GATHER_SECONDS)
             group, self._waiting = self._waiting, []
             try:
                 await asyncio.wrap_future(self._spool.put([packed for packed, _ in group]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -23,10 +24,11 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(_SpoolCollector(spool, deliveries))
         self._registry.register(_HandlerCollector(handler_counts))
-        self._calls = Counter("broker_calls", "Calls over gRPC, by answer.", ["code"], registry=self._registry)
+        calls = Counter("broker_calls", "Calls over gRPC, by answer.", ["code"], registry=self._registry)
+        self._call = cache(calls.labels)
 
     def answered(self, code: str) -> None:
-        self._calls.labels(code).inc()
+        self._call(code).inc()
 
     def serve(self, address: str) -> Callable[[], None]:
         """Answer GET /metrics in a thread; returns what ends it. Raises ConfigurationError."""

@@ -60,7 +60,7 @@ def read_process(data: bytes) -> Reading:
 def write_reply(reading: Reading, reply: Reply | None) -> bytes:
     """A KrakenResponse. None, when no handler had anything to say, is one without a collector: none passes it on."""
     if reply is None:
-        return _bytes("KrakenResponse", metadata="{}")
+        return _NOTHING_SAID
     return _bytes(
         "KrakenResponse",
         collector_name=reading.collector if reply.collector is None else reply.collector,
@@ -97,3 +97,6 @@ def _parse(name: str, data: bytes) -> Any:
 def _bytes(name: str, **fields: Any) -> bytes:
     data: bytes = _CLASSES[name](**fields).SerializeToString()
     return data
+
+
+_NOTHING_SAID = _bytes("KrakenResponse", metadata="{}")

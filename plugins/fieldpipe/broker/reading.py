@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from random import Random
 from time import time_ns
 from typing import Any, Literal
-from uuid import uuid4
 
 from fieldpipe.errors import PermanentError
 
@@ -16,6 +16,9 @@ Generation = Literal[1, 2]
 
 DEVICE_NAMES = ("device", "device_name", "camera_name", "topic", "peer_addr")
 """Where collectors say in a reading's metadata which device it is of, the first that is there counts."""
+
+
+_ids = Random()  # noqa: S311 -- seeded by the system at the start; ids are to be different, they are no secret
 
 
 class BadReading(PermanentError):
@@ -49,7 +52,7 @@ class Reading:
         """The payload, parsed. Raises BadReading where it is no JSON."""
         try:
             # of bytes, Python would try UTF-16 too, and two bytes of a sensor could be a number
-            return json.loads(self.payload.decode("utf-8-sig"), parse_constant=_refuse)
+            return _json.decode(self.payload.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise BadReading(f"the payload is no JSON: {error}") from error
 
@@ -78,7 +81,7 @@ def accept(
     if not collector:
         raise BadReading("collector_name (provider) is empty: say which collector it comes from")
     return Reading(
-        id=uuid4().hex,
+        id=f"{_ids.getrandbits(128):032x}",
         received=clock(),
         collector=collector,
         content_type=content_type,
@@ -93,7 +96,7 @@ def _metadata(text: str) -> Mapping[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text, parse_constant=_refuse)
+        found = _json.decode(text)
     except (ValueError, RecursionError) as error:
         raise BadReading(f"metadata is no JSON: {error}") from error
     if not isinstance(found, dict):
@@ -103,3 +106,6 @@ def _metadata(text: str) -> Mapping[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+_json = json.JSONDecoder(parse_constant=_refuse)

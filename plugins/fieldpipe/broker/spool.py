@@ -11,17 +11,18 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import IO, Any, NamedTuple, TypeVar
 
 from fieldpipe.broker import spoolfile
 from fieldpipe.broker.reading import Reading
 from fieldpipe.broker.spoolfile import Counts, Packed, Queued, SpoolFull, SpoolUnavailable
 from fieldpipe.crashpoints import reach
-from fieldpipe.errors import ConfigurationError
+from fieldpipe.errors import ConfigurationError, TransientError
 
 __all__ = ["FILE", "Counts", "Packed", "Queued", "Spool", "SpoolFull", "SpoolUnavailable"]
 
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 FILE = "readings.db"
 GROUP = 1000  # changes that are flushed together, at most
+COMPANY_SECONDS = 0.01  # more than passes between two groups of readings that come in all the time
 RESERVE = 32 * 1024 * 1024  # bytes of the disk that readings leave free: what is delivered takes some to be deleted
 
 
@@ -50,7 +52,6 @@ class Spool:
         self._lock = _locked(folder)
         connection = spoolfile.connect(folder / FILE)
         self._bytes = spoolfile.size(connection)  # what is on the disk, and what is about to be
-        self._reusable = spoolfile.reusable(connection)
         self._counting = threading.Lock()
         self._readers = threading.local()
         self._arrived = threading.Condition()
@@ -67,7 +68,6 @@ class Spool:
     def pack(self, reading: Reading, sinks: Sequence[str]) -> Packed:
         """A reading for `put`, whose room is kept from now on. Raises SpoolFull."""
         body = spoolfile.encode(reading)
-        self._require_room(2 * len(body))  # in the journal, then in the file
         with self._counting:
             if self._bytes + len(body) > self._max_bytes:
                 what = f"the spool {self._folder} holds {self._bytes:,} of {self._max_bytes:,} bytes"
@@ -77,8 +77,14 @@ class Spool:
 
     def put(self, packed: Sequence[Packed]) -> Future[None]:
         """Done when all are on disk. The future raises SpoolFull or SpoolUnavailable: then none of them is."""
-        done = self._submit(lambda c: spoolfile.store(c, packed), arrives=True)
         size = sum(len(each.body) for each in packed)
+        done: Future[None] = Future()
+        try:
+            self._require_room(2 * size)  # in the journal, then in the file
+        except TransientError as error:
+            done.set_exception(error)
+        else:
+            done = self._submit(lambda c: spoolfile.store(c, packed), arrives=True)
         done.add_done_callback(lambda future: self._give_back(size) if future.exception() else None)
         return done
 
@@ -125,7 +131,8 @@ class Spool:
 
     def _require_room(self, size: int) -> None:
         disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize + self._reusable < RESERVE + size:
+        left = disk.f_bavail * disk.f_frsize - RESERVE - size
+        if left < 0 and left + self._ask(spoolfile.reusable) < 0:
             raise SpoolFull(f"the disk of the spool {self._folder} is full: readings leave {RESERVE >> 20} MiB free")
 
     def _give_back(self, size: int) -> None:
@@ -148,14 +155,8 @@ class Spool:
 
     def _write(self, connection: sqlite3.Connection) -> None:
         """The writer's thread: until it is told to end."""
-        work: _Work | None
-        while (work := self._work.get()) is not None:
-            group = [work]
-            while len(group) < GROUP and not self._work.empty():
-                if (work := self._work.get()) is None:
-                    self._work.put(None)  # after this group
-                    break
-                group.append(work)
+        arrived = 0.0
+        while group := self._group(arrived):
             try:
                 results = _commit(connection, group)
             except Exception as error:  # noqa: BLE001 -- a bug is raised where the change was asked for; this goes on
@@ -163,12 +164,33 @@ class Spool:
                     each.done.set_exception(_ours(self._folder, error))
                 spoolfile.shrink(connection)
                 continue
-            self._reusable = spoolfile.reusable(connection)
             for each, result in zip(group, results, strict=True):
                 each.done.set_result(result)
             if any(each.arrives for each in group):
+                arrived = time.monotonic()
                 self.wake()
         connection.close()
+
+    def _group(self, arrived: float) -> list[_Work]:
+        """What is to be flushed together; empty when it is told to end. `arrived`: when readings were flushed last.
+
+        While they come in all the time, what a sink has taken waits a moment to be flushed with the next.
+        """
+        group: list[_Work] = []
+        work = self._work.get()
+        busy = time.monotonic() - arrived < COMPANY_SECONDS
+        while work is not None:
+            group.append(work)
+            waits = busy and not any(each.arrives for each in group)
+            if len(group) == GROUP or (self._work.empty() and not waits):
+                return group
+            try:
+                work = self._work.get(timeout=COMPANY_SECONDS)
+            except Empty:
+                return group
+        if group:
+            self._work.put(None)  # after this group
+        return group
 
 
 def _commit(connection: sqlite3.Connection, group: Sequence[_Work]) -> list[object]:

@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import accumulate, chain
 from pathlib import Path
 from time import time_ns
 from typing import NamedTuple
@@ -38,13 +39,38 @@ CREATE TABLE IF NOT EXISTS sinks (
 ) STRICT, WITHOUT ROWID;
 """
 
-# Per reading and sink one look at a primary key: nobody waits for it any more, nor asks what became of it.
-_FORGET = """
-DELETE FROM readings WHERE position IN (SELECT value FROM json_each(?))
-    AND NOT EXISTS (SELECT 1 FROM sinks JOIN queue USING (sink) WHERE queue.position = readings.position)
-    AND NOT EXISTS (SELECT 1 FROM sinks JOIN dead USING (sink) WHERE dead.position = readings.position)
-RETURNING size
+# Each is one step, however many readings it is about: at every step other threads may take the interpreter, and give it
+# back late.
+_QUEUE = """
+INSERT INTO queue (sink, position)
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
 """
+_COUNT = """
+INSERT INTO sinks (sink, received) SELECT key, value FROM json_each(?) WHERE true
+    ON CONFLICT DO UPDATE SET received = received + excluded.received
+"""
+# The heads as JSON, and the bodies in one piece, each as long as its head says.
+_FIRST = """
+SELECT json_group_array(json_array(position, received, checksum, length)) FROM
+    (SELECT position, received, checksum, length(body) AS length FROM queue JOIN readings USING (position)
+        WHERE sink = ? ORDER BY position LIMIT ?)
+"""
+_BODIES = """
+SELECT CAST(group_concat(CAST(body AS TEXT), '') AS BLOB) FROM
+    (SELECT body FROM readings WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position)
+"""
+# Per reading and sink one look at a primary key: nobody waits for it any more, nor asks what became of it. CROSS: in
+# this order, not through the whole queue.
+UNNEEDED = """
+SELECT coalesce(sum(size), 0), json_group_array(position) FROM readings
+    WHERE position IN (SELECT value FROM json_each(?))
+    AND NOT EXISTS (SELECT 1 FROM sinks CROSS JOIN queue USING (sink) WHERE queue.position = readings.position)
+    AND NOT EXISTS (SELECT 1 FROM sinks CROSS JOIN dead USING (sink) WHERE dead.position = readings.position)
+"""
+_INSERT_ROWS = 64  # readings of one statement, at most
+_INSERT_BYTES = 1 << 20  # of one statement; it may be exceeded by one reading
+
+_json = json.JSONEncoder(ensure_ascii=False)
 _HEAD = tuple(field.name for field in fields(Reading) if field.name != "payload")
 
 
@@ -115,33 +141,32 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def store(connection: sqlite3.Connection, packed: Sequence[Packed]) -> None:
     """Readings in this order, and which sinks each is to go to."""
-    queue: list[tuple[str, int | None]] = []
-    statement = "INSERT INTO readings (received, size, checksum, body) VALUES (?, ?, ?, ?)"
-    for received, body, sinks in packed:
-        position = connection.execute(statement, (received, len(body), zlib.crc32(body), body)).lastrowid
-        queue += [(sink, position) for sink in sinks]
-    connection.executemany("INSERT INTO queue (sink, position) VALUES (?, ?)", queue)
-    connection.executemany(
-        "INSERT INTO sinks (sink, received) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET received = received + ?2",
-        Counter(sink for sink, _ in queue).items(),
-    )
+    queue: list[tuple[str, int]] = []
+    for group in _portions(packed):
+        rows = ", ".join(["(?, ?, ?, ?)"] * len(group))
+        statement = f"INSERT INTO readings (received, size, checksum, body) VALUES {rows}"  # noqa: S608 -- question marks
+        values = ((received, len(body), zlib.crc32(body), body) for received, body, _ in group)
+        last = connection.execute(statement, tuple(chain.from_iterable(values))).lastrowid or 0
+        for position, each in enumerate(group, start=last - len(group) + 1):  # AUTOINCREMENT counts by one
+            queue += [(sink, position) for sink in each.sinks]
+    connection.execute(_QUEUE, (json.dumps(queue),))
+    connection.execute(_COUNT, (json.dumps(Counter(sink for sink, _ in queue)),))
 
 
 def first_queued(connection: sqlite3.Connection, sink: str, limit: int, max_bytes: int) -> list[Queued]:
     """The first readings that wait for a sink, in the order they came; one at least, if there is one."""
+    (told,) = connection.execute(_FIRST, (sink, limit)).fetchone()
+    heads = json.loads(told)
+    fitting = sum(1 for total in accumulate(size for *_, size in heads) if total <= max_bytes)
+    heads = heads[: max(fitting, 1)]
+    if not heads:
+        return []
+    (bodies,) = connection.execute(_BODIES, (json.dumps([position for position, *_ in heads]),)).fetchone()
     found: list[Queued] = []
-    size = 0
-    statement = (
-        "SELECT position, received, checksum, body FROM queue JOIN readings USING (position) "
-        "WHERE sink = ? ORDER BY position LIMIT ?"
-    )
-    rows = connection.execute(statement, (sink, limit))
-    for position, received, checksum, body in rows:
-        size += len(body)
-        if found and size > max_bytes:
-            break
-        found.append(Queued(position, received, _checked(checksum, body)))
-    rows.close()
+    begin = 0
+    for position, received, checksum, size in heads:
+        found.append(Queued(position, received, _checked(checksum, bodies[begin : begin + size])))
+        begin += size
     return found
 
 
@@ -149,9 +174,11 @@ def settle(connection: sqlite3.Connection, sink: str, positions: Sequence[int]) 
     """The sink has these. How many bytes nobody needs any more."""
     listed = json.dumps(positions)
     statement = "DELETE FROM queue WHERE sink = ? AND position IN (SELECT value FROM json_each(?))"
-    connection.execute(statement, (sink, listed))
-    connection.execute("UPDATE sinks SET delivered = delivered + ? WHERE sink = ?", (len(positions), sink))
-    return sum(size for (size,) in connection.execute(_FORGET, (listed,)).fetchall())
+    had = connection.execute(statement, (sink, listed)).rowcount  # fewer, where some became too old meanwhile
+    connection.execute("UPDATE sinks SET delivered = delivered + ? WHERE sink = ?", (had, sink))
+    size, unneeded = connection.execute(UNNEEDED, (listed,)).fetchone()
+    connection.execute("DELETE FROM readings WHERE position IN (SELECT value FROM json_each(?))", (unneeded,))
+    return int(size)
 
 
 def bury(connection: sqlite3.Connection, sink: str, position: int, reason: str) -> None:
@@ -224,13 +251,27 @@ def size(connection: sqlite3.Connection) -> int:
 def encode(reading: Reading) -> bytes:
     """As it lies on the disk: a line of JSON, then the payload as it came."""
     head = {name: getattr(reading, name) for name in _HEAD}
-    return json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n" + reading.payload
+    return b"%s\n%s" % (_json.encode(head).encode("utf-8", "surrogatepass"), reading.payload)
 
 
 def decode(body: bytes) -> Reading:
     """What `encode` was given."""
     head, _, payload = body.partition(b"\n")
     return Reading(**json.loads(head.decode("utf-8", "surrogatepass")), payload=payload)
+
+
+def _portions(packed: Sequence[Packed]) -> Iterator[Sequence[Packed]]:
+    """As many as one statement takes, in order."""
+    portion: list[Packed] = []
+    size = 0
+    for each in packed:
+        portion.append(each)
+        size += len(each.body)
+        if len(portion) == _INSERT_ROWS or size >= _INSERT_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def _checked(checksum: int, body: bytes) -> Reading | None:

@@ -148,3 +148,34 @@ def test_a_reading_comes_back_from_the_disk_as_it_went(payload: bytes, metadata:
     before = Reading("id", 5, word or "x", word, metadata, payload, word, 1)
 
     assert spoolfile.decode(spoolfile.encode(before)) == before
+
+
+def test_a_group_larger_than_a_statement_keeps_its_order_and_each_reading_its_own_sinks(spool: Spool) -> None:
+    sizes = [10, 2_000_000, *([300] * 150)]
+    readings = [reading(number, bytes(size)) for number, size in enumerate(sizes, start=1)]
+    sinks = [("redis", "slack") if number % 3 else ("slack",) for number in range(len(readings))]
+
+    spool.put([spool.pack(each, to) for each, to in zip(readings, sinks, strict=True)]).result()
+
+    assert waiting(spool, "slack", 1000) == readings
+    assert waiting(spool, "redis", 1000) == [each for each, to in zip(readings, sinks, strict=True) if "redis" in to]
+    assert spool.counts()["redis"].received == sum("redis" in to for to in sinks)
+
+
+def test_what_became_too_old_while_a_sink_took_it_counts_once(spool: Spool) -> None:
+    put(spool, reading(1), ["redis"])
+    (queued,) = spool.first("redis", 1, ROOM)
+    spool.expire(2, "too old")
+
+    spool.settle("redis", [queued.position])
+
+    assert spool.counts() == {"redis": Counts(1, 0, 1, 0)}
+
+
+def test_how_much_waits_for_one_sink_does_not_slow_what_another_takes(tmp_path: Path) -> None:
+    """By the plan, not by the clock: every table is searched by its key."""
+    with closing(spoolfile.connect(tmp_path / FILE)) as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {spoolfile.UNNEEDED}", ("[1]",))]
+
+    assert {"SEARCH readings", "SEARCH queue", "SEARCH dead"} <= {" ".join(step.split()[:2]) for step in plan}
+    assert not [step for step in plan if step.startswith(("SCAN readings", "SCAN queue", "SCAN dead"))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
@@ -26,24 +27,29 @@ TIMEOUT = 10.0  # seconds, for a connection and then for an answer
 REMEMBERED = 20_000  # ids of readings that are there: more than several brokers send while one of them is away
 
 # An id and its entry are written together or not at all. The ids are kept in the order in which they came.
-# KEYS: where the readings go, their ids. ARGV: the mode, the length (0: any), how many ids are remembered, how many
-# values an entry has; then, of each reading, its id and these values.
+# KEYS: where the readings go, their ids. ARGV: the length (0: any), how many ids are remembered, and the names of an
+# entry's values besides the id (JSON; none: an item of a list); then, of each reading, its id and these values.
 SCRIPT = """
-local mode, length, remembered, width = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local length, remembered, names = tonumber(ARGV[1]), tonumber(ARGV[2]), cjson.decode(ARGV[3])
+local width = math.max(#names, 1)
 local number = tonumber(redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or 0)
-for at = 5, #ARGV, width + 1 do
+for at = 4, #ARGV, width + 1 do
   if not redis.call('ZSCORE', KEYS[2], ARGV[at]) then
-    if mode == 'list' then
+    if #names == 0 then
       redis.call('RPUSH', KEYS[1], ARGV[at + 1])
     else
-      redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 1, at + width))
+      local entry = {'id', ARGV[at]}
+      for which, name in ipairs(names) do
+        entry[#entry + 1], entry[#entry + 2] = name, ARGV[at + which]
+      end
+      redis.call('XADD', KEYS[1], '*', unpack(entry))
     end
     number = number + 1
     redis.call('ZADD', KEYS[2], number, ARGV[at])
   end
 end
 redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -(remembered + 1))
-if length > 0 and mode == 'list' then
+if length > 0 and #names == 0 then
   redis.call('LTRIM', KEYS[1], -length, -1)
 elseif length > 0 then
   redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', length)
@@ -51,6 +57,7 @@ end
 """
 
 
+STREAM = json.dumps(["received", "collector", "device", "content_type", "metadata", "payload"])
 _NO_ENTRY = "mend KRAKENB_REDIS_USER or KRAKENB_REDIS_PASSWORD, or let this user run scripts and write the keys"
 
 
@@ -90,10 +97,10 @@ class RedisSink:
         self._script = self._redis.register_script(SCRIPT)
 
     def deliver(self, readings: Sequence[Reading]) -> None:
-        entries = [(reading.id, *self._entry(reading)) for reading in readings]
-        head = (self._mode, self._length, REMEMBERED, len(entries[0]) - 1)
+        names, values = ("[]", _item) if self._mode == "list" else (STREAM, _entry)
+        entries = chain.from_iterable((reading.id, *values(reading)) for reading in readings)
         try:
-            self._script(self._keys, (*head, *(value for entry in entries for value in entry)))
+            self._script(self._keys, (self._length, REMEMBERED, names, *entries))
         except (AuthenticationError, NoPermissionError) as error:
             raise SinkUnavailable(f"Redis: {error} ({_NO_ENTRY})") from error
         except RedisError as error:
@@ -103,19 +110,15 @@ class RedisSink:
     def close(self) -> None:
         self._redis.close()
 
-    def _entry(self, reading: Reading) -> tuple[str | bytes, ...]:
-        if self._mode == "list":
-            return (envelope(reading).text,)
-        said: dict[str, str | bytes] = {
-            "id": reading.id,
-            "received": str(reading.received),
-            "collector": reading.collector,
-            "device": reading.device,
-            "content_type": reading.content_type,
-            "metadata": json.dumps(reading.metadata),
-            "payload": reading.payload,
-        }
-        return tuple(part for pair in said.items() for part in pair)
+
+def _item(reading: Reading) -> tuple[str | int | bytes, ...]:
+    return (envelope(reading).text,)
+
+
+def _entry(reading: Reading) -> tuple[str | int | bytes, ...]:
+    """The values that STREAM names."""
+    metadata = json.dumps(reading.metadata)
+    return reading.received, reading.collector, reading.device, reading.content_type, metadata, reading.payload
 
 
 def open_sink(settings: RedisSettings) -> Sink:
