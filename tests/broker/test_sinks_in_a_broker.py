@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fieldpipe.broker.sinks import slack, webhook
+from tests.broker.broker_process import BrokerProcess
 from tests.broker.brokers import running
 from tests.broker.collectors import PROCESS, SEND, call, request_v1, request_v2, status_v1
 from tests.broker.stand_ins import Answer, HttpServer, http_server
@@ -62,3 +63,23 @@ def test_a_webhook_that_refuses_hangs_and_cuts_gets_the_others_in_order_each_wit
     assert len({*keys}) == 3
     assert len({*keys[1:5]}) == 1
     assert (metrics['broker_dead{sink="webhook"}'], metrics['broker_queued{sink="webhook"}']) == (1, 0)
+
+
+def test_a_changed_file_of_routes_counts_without_a_restart(tmp_path: Path) -> None:
+    routes = tmp_path / "routes.yaml"
+    routes.write_text("rules: [{to: []}]")
+    with http_server() as server:
+        broker = BrokerProcess(tmp_path, {"KRAKENB_WEBHOOK_URL": server.url, "KRAKENB_ROUTES": str(routes)})
+        broker.start()
+        with broker.channel() as channel:
+            call(channel, PROCESS, request_v2("serial", "text/plain", "", b"before"))
+            routes.write_text("rules: [{to: [webhook]}]")
+
+            def arrives() -> bool:
+                call(channel, PROCESS, request_v2("serial", "text/plain", "", b"after"))
+                return bool(server.requests)
+
+            eventually(arrives)
+        broker.child.stop()
+
+    assert set(server.bodies) == {b"after"}

@@ -26,7 +26,7 @@ from fieldpipe.cameras.capture.status import Tally
 
 STOP_SECONDS = 5.0  # that are left for sending when it is to stop
 
-_STATUS_SECONDS = 10.0
+_STATUS_SECONDS = 2.0  # a small file beside the frames, and only if something has changed
 _LINE_SECONDS, _NEWS_SECONDS = 60.0, 5.0  # between two lines of the log; when there is a new problem, or none any more
 _LOOK_SECONDS = 0.25
 _HANGING_SECONDS = 3.0  # after the end: a thread that still waits for the camera or for Kafka is left behind
