@@ -70,16 +70,18 @@ def test_a_changed_file_of_routes_counts_without_a_restart(tmp_path: Path) -> No
     routes.write_text("rules: [{to: []}]")
     with http_server() as server:
         broker = BrokerProcess(tmp_path, {"KRAKENB_WEBHOOK_URL": server.url, "KRAKENB_ROUTES": str(routes)})
-        broker.start()
-        with broker.channel() as channel:
-            call(channel, PROCESS, request_v2("serial", "text/plain", "", b"before"))
-            routes.write_text("rules: [{to: [webhook]}]")
+        try:
+            broker.start()
+            with broker.channel() as channel:
+                call(channel, PROCESS, request_v2("serial", "text/plain", "", b"before"))
+                routes.write_text("rules: [{to: [webhook]}]")
 
-            def arrives() -> bool:
-                call(channel, PROCESS, request_v2("serial", "text/plain", "", b"after"))
-                return bool(server.requests)
+                def arrives() -> bool:
+                    call(channel, PROCESS, request_v2("serial", "text/plain", "", b"after"))
+                    return bool(server.requests)
 
-            eventually(arrives)
-        broker.child.stop()
+                eventually(arrives)
+        finally:
+            broker.child.stop()
 
     assert set(server.bodies) == {b"after"}
