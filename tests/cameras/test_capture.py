@@ -158,6 +158,7 @@ def test_a_broker_that_says_nothing_does_not_keep_it_from_ending(
         eventually(lambda: len(sensor.waiting()) > 10)
         child.ask_to_stop()
         assert child.wait(20) == 0
+    broker.kill()  # it does not hear a polite word
 
     assert all(line.startswith("{") for line in sensor.log.splitlines())  # no traceback, of kafka-python's either
     assert len(sensor.waiting()) > 10

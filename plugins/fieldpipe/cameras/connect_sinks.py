@@ -11,7 +11,7 @@ from fieldpipe.errors import PermanentError
 
 Outcome = Literal["created", "updated", "unchanged"]
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
 SETTLE_SECONDS = 3.0  # a worker's states come through a topic of Kafka's: a failure may be that of before
 
 
