@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -14,10 +15,12 @@ from fieldpipe.errors import PermanentError
 Generation = Literal[1, 2]
 """Of the protocol: 1 is KrakenMessage/Send (2023 to 2025), 2 is KrakenService/ProcessKrakenRequest."""
 
-DEVICE_NAMES = ("device", "device_name", "camera_name", "topic", "peer_addr")
+PEER = "peer_addr"
+DEVICE_NAMES = ("device", "device_name", "camera_name", "topic", PEER)
 """Where collectors say in a reading's metadata which device it is of, the first that is there counts."""
 
 
+_ADDRESS = re.compile(r"(\[.*\]|[^:]+):[0-9]+")  # and a port
 _ids = Random()  # noqa: S311 -- seeded by the system at the start; ids are to be different, they are no secret
 
 
@@ -41,7 +44,12 @@ class Reading:
     @property
     def device(self) -> str:
         """Which device of the collector it is of; empty where the collector does not say."""
-        return next((str(self.metadata[name]) for name in DEVICE_NAMES if self.metadata.get(name)), "")
+        name = next((name for name in DEVICE_NAMES if self.metadata.get(name)), None)
+        if name is None:
+            return ""
+        said = str(self.metadata[name])
+        address = _ADDRESS.fullmatch(said) if name == PEER else None
+        return address[1] if address else said  # each connection has another port
 
     @property
     def text(self) -> str:

@@ -27,6 +27,20 @@ def test_a_request_of_generation_1_is_read_as_collectors_write_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("metadata", "device"),
+    [
+        ("", ""),
+        ('{"topic": "kitchen:1", "peer_addr": "10.0.0.1:9"}', "kitchen:1"),
+        ('{"peer_addr": "10.0.0.1:53211"}', "10.0.0.1"),
+        ('{"peer_addr": "[fe80::1]:53211"}', "[fe80::1]"),
+        ('{"peer_addr": "fe80::1"}', "fe80::1"),
+    ],
+)
+def test_a_device_is_what_the_metadata_name_not_one_of_its_connections(metadata: str, device: str) -> None:
+    assert read_process(field(1, b"tcp") + field(3, metadata.encode())).device == device
+
+
+@pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"\xff\xff", "no KrakenRequest"),
