@@ -20,7 +20,6 @@ from tests.servers import START_ATTEMPTS, Running
 HOST = "127.0.0.1"
 MESSAGE_BYTES = 16 * 1024 * 1024  # frames of 4K; Apache's own default is 1 MB
 START_SECONDS = 90.0  # on a machine that is busy; else 3
-SESSION_MS = 3000  # after which one that was killed is forgotten
 JAVA = (
     "java",
     "-Xmx512m",
@@ -123,8 +122,7 @@ class ApacheServer:
             "log.cleaner.backoff.ms": 500,
             # one that was killed is itself again soon
             "broker.heartbeat.interval.ms": 500,
-            "broker.session.timeout.ms": SESSION_MS,
-            "group.min.session.timeout.ms": SESSION_MS,
+            "broker.session.timeout.ms": 3000,
         }
 
 

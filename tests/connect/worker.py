@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from fieldpipe.local import ports, process
 from fieldpipe.local.process import Command, StartFailed, base_environment
 from tests.kafka_programs import NotHere
-from tests.kafka_servers import HOST, JAVA, SESSION_MS, START_SECONDS
+from tests.kafka_servers import HOST, JAVA, START_SECONDS
 from tests.servers import START_ATTEMPTS, Running
 from tests.waiting import eventually
 
@@ -88,8 +88,8 @@ class WorkerServer:
             "config.providers": "env,file",
             "config.providers.env.class": f"{PROVIDERS}.EnvVarConfigProvider",
             "config.providers.file.class": f"{PROVIDERS}.FileConfigProvider",
-            "session.timeout.ms": SESSION_MS,  # one that was killed is forgotten then
-            "heartbeat.interval.ms": SESSION_MS // 3,
+            "session.timeout.ms": 6000,  # the least that brokers take: one that was killed is forgotten then
+            "heartbeat.interval.ms": 2000,
             "scheduled.rebalance.max.delay.ms": 0,
             "offset.flush.interval.ms": 1000,
             # a task whose consumer still waits for that of a killed worker does not end by itself
