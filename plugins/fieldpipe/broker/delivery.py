@@ -17,7 +17,7 @@ from fieldpipe.broker.spool import Queued, Spool
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import TransientError
 
-BATCH_BYTES = 32 * 1024 * 1024  # of the readings of one call, if there is more than one
+BATCH_BYTES = 16 * 1024 * 1024  # of the readings of one call, if there is more than one; they are in memory a few times
 LONGEST_PAUSE = 60.0  # seconds between two attempts, at most; in fact less, by chance
 LONGEST_WISH = 3600.0  # seconds that a sink may ask us to wait
 IDLE_SECONDS = 5.0  # another process may have put dead letters back into the queue

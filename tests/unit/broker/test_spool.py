@@ -152,7 +152,8 @@ def test_a_reading_comes_back_from_the_disk_as_it_went(payload: bytes, metadata:
 
 def test_a_group_larger_than_a_statement_keeps_its_order_and_each_reading_its_own_sinks(spool: Spool) -> None:
     sizes = [10, 2_000_000, *([300] * 150)]
-    readings = [reading(number, bytes(size)) for number, size in enumerate(sizes, start=1)]
+    anything = bytes(range(256)) * 8000
+    readings = [reading(number, anything[:size]) for number, size in enumerate(sizes, start=1)]
     sinks = [("redis", "slack") if number % 3 else ("slack",) for number in range(len(readings))]
 
     spool.put([spool.pack(each, to) for each, to in zip(readings, sinks, strict=True)]).result()
