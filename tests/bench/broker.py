@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="less of everything")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is stopped
-    rounds, seconds, backlog = (1, 3.0, 2000) if arguments.quick else (3, 10.0, 10_000)
+    rounds, seconds, backlog = (1, 3.0, 2000) if arguments.quick else (5, 7.0, 10_000)
     machine = Machine.now()
     print(machine.describe(PACKAGES), flush=True)
     with tempfile.TemporaryDirectory(prefix="fp-bench-") as name, _redis(Path(name)) as redis:

@@ -13,7 +13,7 @@ from fieldpipe.broker.reading import Reading
 from fieldpipe.broker.spool import Packed, Spool
 
 MANY = 3  # readings that wait for the disk at once: others are on their way
-GATHER_SECONDS = 0.005  # that they wait for these; a flush for every few readings costs more than this brings
+GATHER_SECONDS = 0.004  # that they wait for these; a flush for every few readings costs more than this brings
 
 
 class Intake:
