@@ -69,11 +69,6 @@ class Pipeline:
         """Have the generator upload a recording now, as a user would: a Job made from its CronJob."""
         self.kubectl("create", "job", name, "--from=cronjob/generator")
 
-    def trigger(self, dag: str, parameters: str) -> None:
-        """Start a run of a DAG with parameters (JSON), as Airflow's Trigger button does."""
-        run = ("airflow", "dags", "trigger", dag, "--conf", parameters)
-        self.kubectl("exec", "deployment/airflow-scheduler", "--", *run)
-
     def ledger(self, *arguments: str) -> str:
         """`scripts.ledger`, where it can be run."""
         return self.kubectl("exec", "deployment/dispatcher", "--", "python", "-m", "scripts.ledger", *arguments)

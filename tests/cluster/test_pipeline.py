@@ -78,13 +78,6 @@ def test_frames_of_the_camera_become_objects_and_rows(pipeline: Pipeline) -> Non
     eventually(pipeline.frame_tables, BACKED_UP_SECONDS, pipeline.describe)
 
 
-def test_an_hour_of_frames_that_a_person_closes_becomes_one_table(pipeline: Pipeline) -> None:
-    eventually(pipeline.frame_tables, BACKED_UP_SECONDS, pipeline.describe)
-    pipeline.trigger("frame_hours", '{"now": true}')
-    ends = ("/latest.json", ".png", ".csv")
-    eventually(lambda: all(_any(pipeline.frame_tables(), end) for end in ends), CONVERTED_SECONDS, pipeline.describe)
-
-
 def test_devices_in_etcd_become_rows_and_the_audit_reports(pipeline: Pipeline) -> None:
     pipeline.put_device("edge", "Debian")
     eventually(lambda: ("edge", "Debian") in pipeline.rows(), 60, pipeline.describe)
@@ -93,7 +86,8 @@ def test_devices_in_etcd_become_rows_and_the_audit_reports(pipeline: Pipeline) -
 
 def test_a_reading_becomes_a_table(pipeline: Pipeline) -> None:
     pipeline.send_reading(images.name("fieldpipe-worker"))
-    eventually(lambda: _any(pipeline.tables(), "/mqtt__kitchen.csv"), CONVERTED_SECONDS, pipeline.describe)
+    kitchen = "/mqtt__kitchen.csv"
+    eventually(lambda: any(key.endswith(kitchen) for key in pipeline.tables()), CONVERTED_SECONDS, pipeline.describe)
 
 
 def test_a_tasks_log_is_in_the_store(pipeline: Pipeline) -> None:
@@ -162,10 +156,6 @@ def test_network_policies_admit_whom_they_should(
 
 def test_deleting_the_namespace_ends_everything_soon(pipeline: Pipeline) -> None:
     pipeline.plane.kubectl("delete", "namespace", NAMESPACE, "--timeout=180s")
-
-
-def _any(keys: set[str], end: str) -> bool:
-    return any(key.endswith(end) for key in keys)
 
 
 def await_new_tables(pipeline: Pipeline, name: str) -> None:
