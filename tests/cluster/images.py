@@ -32,11 +32,11 @@ def archives() -> list[Path]:
     if shutil.which("buildah") is None:
         raise NotHere("images are taken from buildah, and there is no `buildah` on PATH (apt-get install buildah)")
     tag = os.environ.get("FIELDPIPE_IMAGES_TAG") or project_version(PROJECT)
-    ours = [_archive(_built(f"{image}:{tag}"), name(image)) for image in OURS]
+    ours = [_archive(_built(f"{image}:{tag}"), on_node(image)) for image in OURS]
     return ours + [_archive(_stand_in(name), image) for name, image in STAND_INS.items()]
 
 
-def name(image: str) -> str:
+def on_node(image: str) -> str:
     """The whole name of one of ours on the node: with the version that the manifests name."""
     return f"docker.io/library/{image}:{project_version(PROJECT)}"
 

@@ -85,7 +85,7 @@ def test_devices_in_etcd_become_rows_and_the_audit_reports(pipeline: Pipeline) -
 
 
 def test_a_reading_becomes_a_table(pipeline: Pipeline) -> None:
-    pipeline.send_reading(images.name("fieldpipe-worker"))
+    pipeline.send_reading(images.on_node("fieldpipe-worker"))
     kitchen = "/mqtt__kitchen.csv"
     eventually(lambda: any(key.endswith(kitchen) for key in pipeline.tables()), CONVERTED_SECONDS, pipeline.describe)
 

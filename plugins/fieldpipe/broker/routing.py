@@ -37,10 +37,7 @@ class Routes:
 
     def sinks_for(self, reading: Reading) -> tuple[str, ...]:
         """Those of all rules that are about it, each once, in the order of the sinks."""
-        rules = self._rules
-        if not rules.rules:
-            return self._sinks
-        content = Content(reading)
+        rules, content = self._rules, Content(reading)
         about_it = [rule.sinks for rule in rules.rules if rule.wants(content)]
         wanted = frozenset().union(*about_it) if about_it else rules.otherwise
         return tuple(sink for sink in self._sinks if sink in wanted)

@@ -160,6 +160,12 @@ def test_what_is_no_file_of_routes_is_told(tmp_path: Path, text: str, complaint:
     assert complaint in complaints(tmp_path, text)[0]
 
 
+def test_without_a_rule_everything_goes_where_the_file_says_otherwise(tmp_path: Path) -> None:
+    routes = Routes.load(written(tmp_path, "rules: []\notherwise: [redis]"), SINKS)
+
+    assert routes.sinks_for(reading()) == ("redis",)
+
+
 def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"KRAKENB_ROUTES: .*routes.yaml cannot be read"):
         Routes.load(tmp_path / "routes.yaml", SINKS)

@@ -33,8 +33,6 @@ class Handlers:
 
         Those behind it go on. At the deadline whoever has not answered has nothing to say.
         """
-        if not self._lanes:
-            return None
         ends = time.monotonic() + self._deadline
         begun = [(lane.name, lane.call(reading)) for lane in self._lanes]
         calls = {name: asyncio.wrap_future(call) for name, call in begun if call is not None}
