@@ -60,7 +60,7 @@ bench-camera: $(VENV)/.dev ## the camera backup against a consumer that puts and
 bench-sentinel: $(VENV)/.dev ## change in etcd to row in SQL, changes a second, relist, audit, beside the original's way (5 minutes)
 	@$(BIN)/python -m tests.bench.sentinel $(ARGS)
 
-bench-broker: $(VENV)/.dev ## the broker against a service that does nothing but answer (3 minutes; takes redis-server)
+bench-broker: $(VENV)/.dev ## the broker against a service that does nothing but answer (4 minutes; takes redis-server)
 	@$(BIN)/python -m tests.bench.broker $(ARGS)
 
 fuzz: $(VENV)/.dev ## any bytes into the compiled executor, under sanitizers (FOR=seconds, default 600; takes clang)

@@ -25,6 +25,8 @@ from fieldpipe.broker.spoolfile import DeadLetter
 from fieldpipe.errors import PermanentError, TransientError
 from fieldpipe.settings import read
 
+AT_ONCE = 1000  # letters; a broker that takes readings waits meanwhile
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,9 +74,11 @@ def _show(connection: sqlite3.Connection, sink: str, position: int) -> None:
 
 def _retry(connection: sqlite3.Connection, sink: str, positions: list[int]) -> None:
     wanted = positions or [letter.position for letter in spoolfile.dead_letters(connection, sink)]
-    connection.execute("BEGIN IMMEDIATE")
-    found = spoolfile.retry(connection, [(sink, position) for position in wanted])
-    connection.execute("COMMIT")
+    found = 0
+    for start in range(0, len(wanted), AT_ONCE):
+        connection.execute("BEGIN IMMEDIATE")
+        found += spoolfile.retry(connection, [(sink, position) for position in wanted[start : start + AT_ONCE]])
+        connection.execute("COMMIT")
     print(f"{found} of {len(wanted)} wait for {sink} again")
     if found < len(wanted):
         raise PermanentError(

@@ -1,6 +1,6 @@
-"""Collectors that send readings as fast as they are acknowledged, in a process of their own.
+"""Collectors that send readings as fast as they are acknowledged, or a number a second, in a process of their own.
 
-python -m tests.bench.broker_load ADDRESS SECONDS AT_ONCE: a line of JSON with what was seen.
+python -m tests.bench.broker_load ADDRESS SECONDS AT_ONCE PACE: a line of JSON with what was seen. PACE 0: as fast.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ CHANNELS = 8  # connections; the original's collectors have one for each reading
 PAYLOAD = b'{"id":"101", "name":"env-sensor", "temp":"25.6", "hum":"52.4"}'
 
 
-async def main(address: str, seconds: float, at_once: int) -> dict[str, float]:
+async def main(address: str, seconds: float, at_once: int, pace: float) -> dict[str, float]:
     """Calls per second, and how long they took in milliseconds."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(min(CHANNELS, at_once))]
@@ -28,8 +28,13 @@ async def main(address: str, seconds: float, at_once: int) -> dict[str, float]:
     async def send(number: int) -> None:
         call = channels[number % len(channels)].unary_unary(PROCESS)
         request = request_v2("webhook", "application/json", "{}", PAYLOAD)
+        turn = time.perf_counter() + number / pace if pace else 0.0
         while (before := time.perf_counter()) < end:
+            if turn > before:
+                await asyncio.sleep(turn - before)
+                before = time.perf_counter()
             await call(request)
+            turn += at_once / pace if pace else 0.0
             if before >= begin:
                 took.append(time.perf_counter() - before)
 
@@ -45,4 +50,4 @@ async def main(address: str, seconds: float, at_once: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))))
+    print(json.dumps(asyncio.run(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))))

@@ -72,7 +72,7 @@ class Running:
 
     def __enter__(self) -> Running:
         self._thread.start()
-        eventually(self._listens, 30)
+        eventually(self.listens, 30)
         return self
 
     def __exit__(
@@ -88,7 +88,7 @@ class Running:
     def metrics(self) -> dict[str, float]:
         return scrape(self.settings.metrics_host)
 
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
         host, _, port = self.settings.grpc_host.rpartition(":")
         with socket.socket() as probe:
             return probe.connect_ex((host, int(port))) == 0

@@ -1,6 +1,7 @@
 """The broker as collectors see it: both generations on one port, and what each mistake is answered with."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -160,6 +161,26 @@ def test_a_slow_a_failing_and_a_broken_sink_delay_no_other(tmp_path: Path) -> No
     assert metrics['broker_queued{sink="slow"}'] == metrics['broker_queued{sink="away"}'] == 50
     assert metrics['broker_sink_failures{sink="away"}'] > 0
     assert metrics['broker_sink_failures{sink="broken"}'] > 0
+
+
+def test_what_a_sink_takes_while_the_broker_ends_is_not_delivered_again(tmp_path: Path) -> None:
+    sink = Memory()
+    begun = asyncio.Event()
+
+    def last_until_it_ends(_: Sequence[Reading]) -> None:
+        begun.set()
+        eventually(lambda: not broker.listens(), 30)
+        time.sleep(0.5)  # then deliveries are told
+
+    sink.fail = last_until_it_ends
+    with running(tmp_path, [sink]) as broker, broker.channel() as channel:
+        call(channel, PROCESS, request_v2("serial", "", "", b"once"))
+        eventually(begun.is_set)
+    with running(tmp_path, [sink]) as broker:
+        metrics = broker.metrics()
+
+    assert [reading.payload for reading in sink.readings] == [b"once"]
+    assert (metrics['broker_delivered_total{sink="memory"}'], metrics['broker_queued{sink="memory"}']) == (1, 0)
 
 
 def test_of_many_readings_only_the_one_that_the_sink_refuses_is_a_dead_letter(tmp_path: Path) -> None:

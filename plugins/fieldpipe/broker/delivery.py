@@ -93,11 +93,13 @@ class Delivery:
             self._settle([each.position for each in whole])
 
     def _settle(self, positions: Sequence[int]) -> None:
-        """Until it is on disk: what a sink has is not delivered again because the disk is full."""
-        while not self._stop.is_set():
+        """Until it is on disk: what a sink has is not delivered again because the disk is full, or the broker ends."""
+        while True:
             try:
                 self._spool.settle(self.sink.name, positions)
             except TransientError as error:
+                if self._stop.is_set():
+                    raise
                 self._pause(error)
             else:
                 return

@@ -1,6 +1,6 @@
 """What all ways in have in common: a reading is given its sinks, and is on disk before it is acknowledged.
 
-What comes in while the disk is busy is written together, with one flush, when it is ready again.
+Readings that come in together are written together, with one flush to the disk.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import replace
 from fieldpipe.broker.reading import Reading
 from fieldpipe.broker.spool import Packed, Spool
 
-MANY = 3  # readings that wait for the disk at once: others are on their way
-GATHER_SECONDS = 0.004  # that they wait for these; a flush for every few readings costs more than this brings
+GATHER_SECONDS = 0.004  # that a reading waits for others, where they come; a flush takes more than a reading itself
+MANY = 5  # readings in that time are worth it
+LULL = 4  # flushes in a row of fewer, and they are not waited for any more
+LOOK = 200  # flushes of fewer, and one waits again, to see whether there are more by now
 
 
 class Intake:
@@ -25,6 +27,7 @@ class Intake:
         self._last = 0
         self._waiting: list[tuple[Packed, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._small = LULL  # flushes in a row of fewer than MANY
 
     async def take(self, reading: Reading) -> Reading:
         """Returns when it is on disk: as it was stored. Raises SpoolFull, SpoolUnavailable: then nothing was stored.
@@ -46,11 +49,12 @@ class Intake:
     async def _write(self) -> None:
         """Until nothing waits. Who waits may have gone away meanwhile: its reading is stored all the same."""
         while self._waiting:
-            if len(self._waiting) >= MANY:
+            if self._small < LULL or self._small % LOOK == 0:
                 await asyncio.sleep(GATHER_SECONDS)
             group, self._waiting = self._waiting, []
+            self._small = 0 if len(group) >= MANY else self._small + 1
             try:
-                await asyncio.wrap_future(self._spool.put([packed for packed, _ in group]))
+                self._spool.put([packed for packed, _ in group])
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is raised where the reading came in
                 for _, done in group:
                     if not done.done():

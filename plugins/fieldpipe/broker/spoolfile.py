@@ -49,6 +49,9 @@ _COUNT = """
 INSERT INTO sinks (sink, received) SELECT key, value FROM json_each(?) WHERE true
     ON CONFLICT DO UPDATE SET received = received + excluded.received
 """
+_POSITIONS = """
+SELECT json_group_array(position) FROM (SELECT position FROM queue WHERE sink = ? ORDER BY position LIMIT ?)
+"""
 # The heads as JSON, and the bodies in one piece, each as long as its head says.
 _FIRST = """
 SELECT json_group_array(json_array(position, received, checksum, length)) FROM
@@ -87,9 +90,9 @@ class Damaged(PermanentError):
 
 
 class Packed(NamedTuple):
-    """A reading as it is written, and where it is to go."""
+    """A reading, as it is written, and where it is to go."""
 
-    received: int
+    reading: Reading
     body: bytes
     sinks: tuple[str, ...]
 
@@ -130,7 +133,8 @@ def connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a commit is a flush to the disk
-        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA journal_size_limit = 16777216")
+        connection.execute("PRAGMA secure_delete = FAST")  # Debian's default overwrites all that is deleted
         connection.executescript(_SCHEMA)
     except sqlite3.OperationalError as error:
         raise ConfigurationError(f"KRAKENB_SPOOL: {path} cannot be opened: {error}") from error
@@ -139,18 +143,26 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def store(connection: sqlite3.Connection, packed: Sequence[Packed]) -> None:
-    """Readings in this order, and which sinks each is to go to."""
+def store(connection: sqlite3.Connection, packed: Sequence[Packed]) -> int:
+    """Readings in this order, and which sinks each is to go to. The position of the last; they count by one."""
     queue: list[tuple[str, int]] = []
+    last = 0
     for group in _portions(packed):
         rows = ", ".join(["(?, ?, ?, ?)"] * len(group))
         statement = f"INSERT INTO readings (received, size, checksum, body) VALUES {rows}"  # noqa: S608 -- question marks
-        values = ((received, len(body), zlib.crc32(body), body) for received, body, _ in group)
+        values = ((reading.received, len(body), zlib.crc32(body), body) for reading, body, _ in group)
         last = connection.execute(statement, tuple(chain.from_iterable(values))).lastrowid or 0
         for position, each in enumerate(group, start=last - len(group) + 1):  # AUTOINCREMENT counts by one
             queue += [(sink, position) for sink in each.sinks]
     connection.execute(_QUEUE, (json.dumps(queue),))
     connection.execute(_COUNT, (json.dumps(Counter(sink for sink, _ in queue)),))
+    return last
+
+
+def first_positions(connection: sqlite3.Connection, sink: str, limit: int) -> list[int]:
+    """Where the first readings are that wait for a sink, in the order they came."""
+    (told,) = connection.execute(_POSITIONS, (sink, limit)).fetchone()
+    return list(json.loads(told))
 
 
 def first_queued(connection: sqlite3.Connection, sink: str, limit: int, max_bytes: int) -> list[Queued]:
@@ -234,6 +246,11 @@ def reusable(connection: sqlite3.Connection) -> int:
         connection.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size")
     )
     return int(pages) * int(page_size)
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Move what is in the journal by now to its place in the file; nobody waits for that. Then it is filled again."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
 def shrink(connection: sqlite3.Connection) -> None:

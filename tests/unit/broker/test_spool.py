@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fieldpipe.broker import spoolfile
 from fieldpipe.broker.reading import Reading, accept
-from fieldpipe.broker.spool import FILE, Counts, Spool, SpoolFull
+from fieldpipe.broker.spool import FILE, RECENT_BYTES, Counts, Spool, SpoolFull
 from fieldpipe.errors import ConfigurationError
 
 ROOM = 10_000_000
@@ -29,7 +29,7 @@ def reading(number: int = 0, payload: bytes = b'{"a": 1}') -> Reading:
 
 
 def put(spool: Spool, reading: Reading, sinks: list[str]) -> None:
-    spool.put([spool.pack(reading, sinks)]).result()
+    spool.put([spool.pack(reading, sinks)])
 
 
 def waiting(spool: Spool, sink: str, limit: int = 100) -> list[Reading | None]:
@@ -102,13 +102,41 @@ def test_what_waited_too_long_is_a_dead_letter(spool: Spool) -> None:
     assert spool.counts() == {"redis": Counts(3, 0, 2, 1)}
 
 
-def test_a_reading_that_the_disk_did_not_keep_is_told_and_hides_no_other(spool: Spool, tmp_path: Path) -> None:
-    for number in (1, 2):
-        put(spool, reading(number), ["redis"])
+def test_a_reading_that_the_disk_did_not_keep_is_told_and_hides_no_other(tmp_path: Path) -> None:
+    with closing(Spool(tmp_path, ROOM)) as spool:
+        for number in (1, 2):
+            put(spool, reading(number), ["redis"])
     with closing(sqlite3.connect(tmp_path / FILE)) as other, other:
         other.execute("UPDATE readings SET body = zeroblob(size) WHERE position = 1")
 
-    assert [each and each.received for each in waiting(spool, "redis")] == [None, 2]
+    with closing(Spool(tmp_path, ROOM)) as spool:
+        assert [each and each.received for each in waiting(spool, "redis")] == [None, 2]
+
+
+def test_what_came_last_is_in_memory_and_the_same_as_on_the_disk(spool: Spool, tmp_path: Path) -> None:
+    size = RECENT_BYTES // 3
+    readings = [reading(number, bytes(size)) for number in range(1, 6)]
+    for each in readings:
+        put(spool, each, ["redis"])
+    with closing(spoolfile.connect(tmp_path / FILE)) as other:
+        kept = spoolfile.first_queued(other, "redis", 100, ROOM)
+        with other:
+            other.execute("UPDATE readings SET body = zeroblob(size)")
+
+    assert [each.reading for each in kept] == readings
+    assert waiting(spool, "redis") == [None] * 5  # of the first ones only the disk knows
+    spool.settle("redis", [each.position for each in kept[:3]])
+    assert spool.first("redis", 100, ROOM) == kept[3:]
+    assert len(spool.first("redis", 100, size)) == 1
+
+
+def test_the_journal_is_emptied_while_readings_come_in(tmp_path: Path) -> None:
+    size, puts = 100_000, 600
+    with closing(Spool(tmp_path, 2 * size * puts)) as spool:
+        for number in range(puts):
+            put(spool, reading(number, bytes(size)), ["redis"])
+
+        assert (tmp_path / f"{FILE}-wal").stat().st_size < size * puts / 2
 
 
 def test_two_brokers_cannot_have_one_spool(spool: Spool, tmp_path: Path) -> None:
@@ -156,7 +184,7 @@ def test_a_group_larger_than_a_statement_keeps_its_order_and_each_reading_its_ow
     readings = [reading(number, anything[:size]) for number, size in enumerate(sizes, start=1)]
     sinks = [("redis", "slack") if number % 3 else ("slack",) for number in range(len(readings))]
 
-    spool.put([spool.pack(each, to) for each, to in zip(readings, sinks, strict=True)]).result()
+    spool.put([spool.pack(each, to) for each, to in zip(readings, sinks, strict=True)])
 
     assert waiting(spool, "slack", 1000) == readings
     assert waiting(spool, "redis", 1000) == [each for each, to in zip(readings, sinks, strict=True) if "redis" in to]
