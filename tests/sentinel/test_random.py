@@ -27,12 +27,12 @@ from tests.waiting import eventually
 
 ALONE = os.environ.get("FIELDPIPE_SEED")
 SEEDS = 1000
-TOGETHER = 25
+TOGETHER = 50
 ON_MARIADB = range(1000, 1040)
 KILLED = range(2000, 2002)
 LIVES = 4
 WRITES = 600  # transactions of a life
-PROCESSES = 3  # each with an etcd of its own, whose answers they wait for most of the time
+PROCESSES = 7  # each with an etcd of its own, whose answers they wait for most of the time
 LIMIT_SECONDS = 900  # on a machine that is busy with other things; alone it takes a tenth of that
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(LIMIT_SECONDS)]

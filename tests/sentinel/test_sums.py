@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, delete, update
 
 from fieldpipe.sentinel.keys import Entry
-from fieldpipe.sentinel.mirror import Checkpoint, Mirror
+from fieldpipe.sentinel.mirror import SUMMED_AT_ONCE, Checkpoint, Mirror
 from fieldpipe.sentinel.sums import Sums, add
 from fieldpipe.sentinel.tables import entries
 from tests.sentinel.models import Etcd, device_key, device_value, pod_key, pod_value
@@ -26,6 +26,25 @@ def test_etcd_and_its_mirror_have_the_same_sums(engine: Engine, etcd: Etcd) -> N
 
     assert mirror.sums() == (at, add(add(Sums(), etcd.listed()[:2]), etcd.listed()[2:]))
     assert mirror.sums()[1].keys == 5
+
+
+def test_they_are_of_one_moment_while_changes_are_written(engine: Engine, etcd: Etcd) -> None:
+    names = [f"many-{number}" for number in range(2 * SUMMED_AT_ONCE)]
+    etcd.change(*((device_key(name), device_value(name)) for name in names))
+    mirror = Mirror(engine)
+    at, listed = Checkpoint(etcd.cluster_id, etcd.revision), etcd.listed()
+    mirror.relist(None, at, listed)
+    calls = 0
+
+    def write() -> None:
+        nonlocal calls
+        calls += 1
+        for name in ("a", "z", f"{calls}"):  # before, behind and among what is summed
+            mirror.apply(etcd.cluster_id, [etcd.change((device_key(name), device_value(name, os=str(calls))))])
+
+    assert mirror.sums(write) == (at, add(Sums(), listed))
+    assert calls == (0 if engine.dialect.name == "sqlite" else 2)
+    assert mirror.sums() == (Checkpoint(etcd.cluster_id, etcd.revision), add(Sums(), etcd.listed()))
 
 
 @pytest.mark.parametrize("column", ["key", "value", "mod_revision", "row"])

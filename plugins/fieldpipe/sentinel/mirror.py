@@ -29,12 +29,19 @@ Deletes = Literal["keep", "mark", "remove"]
 """What becomes of the row when its last key is gone: nothing, `deletedAt` and status 1, or it is deleted."""
 
 AT_ONCE = 500  # keys or names in one statement
+SUMMED_AT_ONCE = 2000  # keys: a few milliseconds
 BYTES_AT_ONCE = 4 * 1024 * 1024  # of values, and one value more
 
 KEEP_HISTORY = timedelta(days=90)
 
 STATUS: Mapping[Kind, str] = {"device": "connectionStatus", "pod": "status"}
 """The column that says whether a row is stopped."""
+
+_SUMS = (
+    func.count(),
+    func.sum(entries.c.mod_revision),
+    func.sum(func.crc32(entries.c.key) + func.crc32(entries.c.value)),
+)
 
 T = TypeVar("T")
 
@@ -120,14 +127,27 @@ class Mirror:
         reach("sentinel.relisted")
         return changes
 
-    def sums(self) -> tuple[Checkpoint | None, Sums]:
-        """Of the entries, and the checkpoint that they stand for. Raises DatabaseUnavailable."""
+    def sums(self, between: Callable[[], object] = lambda: None) -> tuple[Checkpoint | None, Sums]:
+        """Of the entries, and the checkpoint that they stand for. Raises DatabaseUnavailable, and what `between` does.
+
+        All of it is of one moment. Where changes can be written meanwhile (not on SQLite) `between` is called every few
+        thousand keys, and may write some.
+        """
+        sums, after = Sums(), b""
         with self._transaction() as connection:
             found = connection.execute(select(checkpoint.c.cluster_id, checkpoint.c.revision)).first()
-            contents = func.sum(func.crc32(entries.c.key) + func.crc32(entries.c.value))
-            wanted = select(func.count(), func.sum(entries.c.mod_revision), contents).select_from(entries)
-            sums = connection.execute(wanted).one()
-        return (Checkpoint(*found) if found and found[0] else None), Sums(*(int(each or 0) for each in sums))
+            while True:
+                last = self._end_of_part(connection, after)
+                is_in_it = entries.c.key > after
+                if last is not None:
+                    is_in_it &= entries.c.key <= last
+                more = connection.execute(select(*_SUMS).where(is_in_it)).one()
+                sums = Sums(*(had + int(new or 0) for had, new in zip(sums, more, strict=True)))
+                if last is None:
+                    break
+                after = last
+                between()
+        return (Checkpoint(*found) if found and found[0] else None), sums
 
     def repair(self, names: Collection[Name]) -> None:
         """Write the rows of these names as the entries say, whatever somebody made of them."""
@@ -149,6 +169,13 @@ class Mirror:
             if found:
                 connection.execute(delete(history).where(history.c.id.in_(found)))
         return len(found) == AT_ONCE
+
+    def _end_of_part(self, connection: Connection, after: bytes) -> bytes | None:
+        """The last key that is summed together with the ones before it; None: all that there are."""
+        if connection.dialect.name == "sqlite":
+            return None
+        keys = select(entries.c.key).where(entries.c.key > after).order_by(entries.c.key)
+        return connection.scalar(keys.offset(SUMMED_AT_ONCE - 1).limit(1))
 
     def _write(self, connection: Connection, puts: Mapping[bytes, Entry], deleted: Collection[bytes]) -> list[Change]:
         """Entries first, then the rows that they are about."""

@@ -76,7 +76,7 @@ class Watcher:
                 self._take(watch, known.cluster_id)
                 self._alive()
                 if time.monotonic() >= self._next_comparison:
-                    self._compare_aside(watch)
+                    self._compare_aside(watch, known.cluster_id)
                     self._history_is_old = True
                 if self._history_is_old:  # a little at a time: changes do not wait for it
                     self._history_is_old = self._mirror.forget()
@@ -98,23 +98,27 @@ class Watcher:
         log.info("sentinel_listed", revision=at.revision, changes=len(changes), seconds=round(seconds, 3))
         return at
 
-    def _compare_aside(self, watch: Watch) -> None:
-        """Whether the entries are what etcd has at the checkpoint. A page at a time: changes do not wait for it.
+    def _compare_aside(self, watch: Watch, cluster_id: str) -> None:
+        """Whether the entries are what etcd has at the checkpoint. A part at a time: changes do not wait for it.
 
         Raises ListAgain where they are not, by somebody's hand or our mistake.
         """
         began = time.monotonic()
         self._next_comparison = began + self._compare_seconds  # also if this fails
-        at, there = self._mirror.sums()
+
+        def follow() -> None:
+            self._alive()
+            if watch.has_news():
+                self._take(watch, cluster_id)
+
+        at, there = self._mirror.sums(follow)
         if at is None:
             raise RelistNeeded("the tables have lost their checkpoint")
         listed = Sums()
         try:
             for page in self._etcd.snapshot(at.revision).pages:
                 listed = add(listed, page)
-                self._alive()
-                if watch.has_news():
-                    self._take(watch, at.cluster_id)
+                follow()
         except Compacted:  # meanwhile: the next one may be quicker
             return
         if listed != there:
