@@ -11,6 +11,7 @@ not healthy (--check); 65 cannot be converted; 75 try again later.
 """
 
 import argparse
+import gc
 import json
 import sys
 from contextlib import nullcontext
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Read the command line and do what it says."""
+    gc.freeze()  # what is imported stays, and need not be looked at again and again
     parser = command_line()
     given = parser.parse_args()
     watch = partial(Progress, terminal=sys.stderr) if sys.stderr.isatty() else nullcontext

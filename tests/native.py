@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 
@@ -20,6 +21,20 @@ def written(values: array[float]) -> list[str]:
     text = ctypes.create_string_buffer(_MAX_NUMBER * count)
     size = write(ctypes.c_void_p(address), ctypes.c_uint64(count), text)
     return text.raw[:size].decode("ascii").splitlines()
+
+
+@contextmanager
+def writing_wide(on: bool) -> Iterator[None]:
+    """Digits are written by AVX-512, which is skipped where there is none, or as on a machine that has none."""
+    if not _library().fieldpipe_write_wide(on):
+        pytest.skip("this processor has no AVX-512 with IFMA and VBMI")
+    yield
+    _library().fieldpipe_write_wide(True)
+
+
+def wrong_wide_digits() -> int:
+    """How many of all numbers below 10^8 AVX-512 does not write as the rest does."""
+    return int(_library().fieldpipe_wrong_wide_digits())
 
 
 def read(texts: Sequence[str]) -> array[float]:
@@ -38,6 +53,7 @@ def _library() -> ctypes.CDLL:
     if found is None or found.origin is None:
         pytest.skip("the compiled executor is not built: install a C++ compiler and the package anew")
     library = ctypes.CDLL(found.origin)
-    for name in ("write_doubles", "write_floats", "read_doubles"):
+    library.fieldpipe_write_wide.restype, library.fieldpipe_write_wide.argtypes = ctypes.c_bool, [ctypes.c_bool]
+    for name in ("write_doubles", "write_floats", "read_doubles", "wrong_wide_digits"):
         getattr(library, f"fieldpipe_{name}").restype = ctypes.c_uint64
     return library

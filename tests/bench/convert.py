@@ -27,6 +27,7 @@ from fieldpipe import errors
 from fieldpipe.errors import PermanentError
 from fieldpipe.local.display import columns
 from fieldpipe.recordings import compiled
+from fieldpipe.recordings.nativecode import Unavailable
 from tests.bench import convert_bounds, convert_data, convert_report
 from tests.bench.convert_bounds import Floor
 from tests.bench.convert_peers import JSON, PROJECT, PROTOBUF, ROS2
@@ -65,7 +66,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         compiled.load()
-    except compiled.Unavailable as reason:
+    except Unavailable as reason:
         raise PermanentError(f"the compiled executor is what is measured, and there is none: {reason}") from reason
     plan = Plan(arguments.messages, arguments.part, arguments.rounds or (1 if arguments.full else 3), arguments.full)
     measure(arguments.parts or PARTS, plan, large=arguments.large)

@@ -106,9 +106,11 @@ def camera(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
     ours = Runner(OURS, ours_command)
     program = [sys.executable, "-m", "tests.bench.convert_copy"]
     copies = []
+    bench.put_aside()
     for _ in range(rounds):
         ours.run(bench, recording)
         copies.append(bench.run([*program, str(recording.path), str(bench.out)]))
+    bench.remove_aside()
     cpu, wall = ours.median(recording, "cpu"), ours.median(recording, "wall")
     copy_cpu = statistics.median(usage.cpu for usage in copies)
     copy_wall = statistics.median(usage.wall for usage in copies)

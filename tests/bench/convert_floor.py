@@ -17,7 +17,6 @@ import hashlib
 import json
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -26,6 +25,7 @@ from typing import IO
 
 import zstandard
 from mcap.opcode import Opcode
+from zlib_ng import zlib_ng
 
 from fieldpipe.recordings.chunks import HEAD_SIZE, parse_head
 from tests.bench.convert_robot import doubles
@@ -60,7 +60,7 @@ def floor(recording: Path, written: int, count: int, folder: Path) -> dict[str, 
                 with _counted(spent, "decompress"):
                     content = zstandard.ZstdDecompressor().decompress(packed, max_output_size=size)
                 with _counted(spent, "crc"):
-                    zlib.crc32(content)
+                    zlib_ng.crc32(content)
                 with _counted(spent, "format"):
                     printer.write(count // len(chunks))
                 with _counted(spent, "write"):

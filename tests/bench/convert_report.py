@@ -14,7 +14,7 @@ from tests.bench.convert_race import OURS, Race, Runner
 from tests.bench.convert_run import megabytes
 from tests.bench.table import Figure, Machine, rows
 
-PACKAGES = ("mcap", "zstandard", "lz4")
+PACKAGES = ("mcap", "zstandard", "lz4", "zlib-ng")
 
 
 def figures(race: Race) -> list[Figure]:

@@ -41,14 +41,17 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.out = folder / "out"
+        self._aside = folder / "aside"
         self._temporary = folder / "tmp"
         self._log = folder / "log"
         self._clear()
+        self.remove_aside()
 
     def run(self, command: Sequence[str], *, watch_first: bool = False) -> Usage:
         """Run it to its end. Raises PermanentError with the last lines that it said if it failed."""
         self._clear()
         environment = {**os.environ, "TMPDIR": str(self._temporary)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody's modules shall be compiled in every run
         with self._log.open("wb") as log:
             begin = time.monotonic()
             process = subprocess.Popen(
@@ -67,6 +70,17 @@ class Bench:
         self._clear()
         return Usage(used.ru_utime + used.ru_stime, wall, used.ru_maxrss * 1024, private, written, rows, first)
 
+    def put_aside(self) -> None:
+        """Let the results of the next runs stay, until `remove_aside`.
+
+        ext4 looks long for inodes where thousands were freed in the last minutes, and would be what is measured.
+        """
+        self._aside.mkdir(parents=True)
+
+    def remove_aside(self) -> None:
+        """Remove what stayed, and let nothing stay from now on."""
+        shutil.rmtree(self._aside, ignore_errors=True)
+
     def said(self) -> str:
         """What the last command printed."""
         return self._log.read_text()
@@ -80,6 +94,8 @@ class Bench:
         return time.monotonic()
 
     def _clear(self) -> None:
+        if self._aside.exists() and self.out.exists():
+            self.out.rename(self._aside / str(len([*self._aside.iterdir()])))
         for folder in (self.out, self._temporary):
             shutil.rmtree(folder, ignore_errors=True)
         self._temporary.mkdir(parents=True)

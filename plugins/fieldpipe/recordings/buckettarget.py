@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from fieldpipe.crashpoints import reach
@@ -27,7 +27,7 @@ class BucketTarget:
 
     def upload(self, files: Iterable[tuple[str, Path]]) -> None:
         """Upload the files."""
-        following = iter(files)
+        following = chain.from_iterable(_each_file(*one) for one in files)
         while block := list(islice(following, UPLOADS_AT_ONCE)):
             list(self._uploads.map(self._upload, block))
 
@@ -52,3 +52,11 @@ class BucketTarget:
         content_type = content_type or "application/octet-stream"
         self._store.upload(self._bucket, self._prefix + name, path, content_type=content_type)
         reach("recordings.uploaded")
+
+
+def _each_file(name: str, path: Path) -> Iterator[tuple[str, Path]]:
+    """A file; of a folder, those in it."""
+    if path.is_dir():
+        yield from ((f"{name}/{inner.name}", inner) for inner in sorted(path.iterdir()))
+    else:
+        yield name, path

@@ -7,13 +7,13 @@ import mmap
 import struct
 import tempfile
 import threading
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import lz4.frame
 import zstandard
+from zlib_ng import zlib_ng
 
 from fieldpipe.errors import FieldpipeError
 from fieldpipe.recordings.executor import Content
@@ -79,7 +79,7 @@ def read_content(reader: Reader, head: ChunkHead, spool: Path, *, complete: bool
     A complete chunk must have the size and CRC it says; of one that is not, what can be read is returned.
     """
     usual = _in_one_go(reader, head) if complete else None
-    content, crc = _in_blocks(reader, head, spool) if usual is None else (usual, zlib.crc32(usual))
+    content, crc = _in_blocks(reader, head, spool) if usual is None else (usual, zlib_ng.crc32(usual))
     if complete and len(content) != head.size:
         raise ChunkDamaged(f"it holds {len(content)} bytes and says {head.size}")
     if complete and head.crc and crc != head.crc:
@@ -149,7 +149,7 @@ def _copy(source: IO[bytes] | io.RawIOBase, target: IO[bytes], limit: int) -> in
             break
         if not block:
             break
-        crc = zlib.crc32(block, crc)
+        crc = zlib_ng.crc32(block, crc)
         target.write(block)
         limit -= len(block)
     return crc

@@ -6,14 +6,11 @@ import ctypes
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int32, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 from fieldpipe.recordings.executor import (
@@ -30,6 +27,15 @@ from fieldpipe.recordings.executor import (
     Tally,
     Why,
 )
+from fieldpipe.recordings.nativecode import (
+    Signature,
+    Unavailable,
+    address_of,
+    check,
+    declare,
+    library,
+    no_memory,
+)
 from fieldpipe.recordings.plan import Form, Instruction, Op, Plan, Wire
 from fieldpipe.recordings.typetree import Kind
 
@@ -38,10 +44,6 @@ _ANY = 2**64 - 1  # a count or bound that is not given
 _SKIP, _ASK = -1, -2
 _NONE = len(Kind)  # a kind that is not given
 _READ_ONLY = 0x100  # PyBUF_READ
-
-
-class Unavailable(Exception):
-    """There is no compiled executor that this package could use; the text says why."""
 
 
 class NativeInstruction(Structure):
@@ -115,38 +117,32 @@ class _ResultView(Structure):
     )
 
 
-class _Buffer(Structure):
-    """Py_buffer of Python's stable ABI."""
-
-    _fields_ = (
-        ("buf", c_void_p),
-        ("obj", ctypes.py_object),
-        ("len", ctypes.c_ssize_t),
-        ("itemsize", ctypes.c_ssize_t),
-        ("readonly", ctypes.c_int),
-        ("ndim", ctypes.c_int),
-        *((name, c_void_p) for name in ("format", "shape", "strides", "suboffsets", "internal")),
-    )
+_FUNCTIONS: dict[str, Signature] = {
+    "names": (c_char_p, ()),
+    "layout": (c_uint64, ()),
+    "plan": (c_void_p, (POINTER(NativeInstruction), c_uint64, c_char_p, c_uint64, c_uint32, c_uint32)),
+    "plan_free": (None, (c_void_p,)),
+    "scan_new": (c_void_p, ()),
+    "scan_free": (None, (c_void_p,)),
+    "scan": (c_bool, (c_void_p, c_uint64, c_uint64, c_void_p, POINTER(_ScanView))),
+    "result_new": (c_void_p, ()),
+    "result_free": (None, (c_void_p,)),
+    "convert": (c_bool, (POINTER(_Request), c_void_p, POINTER(_ResultView))),
+}
 
 
 @cache
 def load() -> CompiledExecutor:
     """The compiled executor. Raises Unavailable."""
-    folder = Path(__file__).parent
-    found = [path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_native{suffix}").exists()]
-    if not found:
-        raise Unavailable("it was not built, which takes a C++ compiler")
-    try:
-        return CompiledExecutor(ctypes.CDLL(str(found[0])))
-    except (OSError, AttributeError) as error:
-        raise Unavailable(f"{found[0].name} cannot be loaded: {error}") from error
+    return CompiledExecutor(library())
 
 
 class CompiledExecutor:
     """Runs plans in native code; see executor.Executor."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        self._library = _declared(library)
+        declare(library, _FUNCTIONS)
+        self._library = library
         layout = ctypes.sizeof(NativeInstruction) << 32 | ctypes.sizeof(_Tally) << 16 | ctypes.sizeof(_Request)
         if library.fieldpipe_names() != _names() or library.fieldpipe_layout() != layout:
             raise Unavailable("it was built from other sources than these")
@@ -159,8 +155,8 @@ class CompiledExecutor:
         """See Executor.scan."""
         handle = self._scans.pop() if self._scans else self._handle("scan")
         view = _ScanView()
-        with _address(content) as address:
-            _check(self._library.fieldpipe_scan(address, start, end, handle.pointer, byref(view)))
+        with address_of(content) as address:
+            check(self._library.fieldpipe_scan(address, start, end, handle.pointer, byref(view)))
         scanned = Scanned(
             end=view.end,
             definitions=[Defined(d.opcode, d.start, d.end) for d in view.definitions[: view.definition_count]],
@@ -176,7 +172,7 @@ class CompiledExecutor:
         actions = self._selections.get(selection) or self._prepare(selection)
         handle = self._results.pop() if self._results else self._handle("result")
         view = _ResultView()
-        with _address(content) as address:
+        with address_of(content) as address:
             request = _Request(
                 address,
                 start,
@@ -188,7 +184,7 @@ class CompiledExecutor:
                 min(selection.end - 1, FOREVER),
                 TEXT_LIMIT,
             )
-            _check(self._library.fieldpipe_convert(byref(request), handle.pointer, byref(view)))
+            check(self._library.fieldpipe_convert(byref(request), handle.pointer, byref(view)))
         return _Compiled(
             stop=view.stop,
             rows=[Rows(t.channel, t.rows, t.escaped, _memory(t.text, t.size)) for t in view.tables[: view.table_count]],
@@ -228,7 +224,7 @@ class _Handle:
 
     def __init__(self, pointer: int | None, free: Callable[[int], None]) -> None:
         if pointer is None:
-            raise _no_memory()
+            raise no_memory()
         self.pointer = pointer
         weakref.finalize(self, free, pointer)
 
@@ -312,17 +308,6 @@ def _names() -> bytes:
     return "|".join(" ".join(kind.__members__) for kind in kinds).encode()
 
 
-@contextmanager
-def _address(content: Content) -> Iterator[int]:
-    """Where the bytes are; they stay there for the time of the context."""
-    buffer = _Buffer()
-    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(content), byref(buffer), 0)
-    try:
-        yield buffer.buf or 0
-    finally:
-        ctypes.pythonapi.PyBuffer_Release(byref(buffer))
-
-
 _memory_view = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
     ("PyMemoryView_FromMemory", ctypes.pythonapi)
 )
@@ -331,32 +316,3 @@ _memory_view = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, ctypes.c_ssize_t, c
 def _memory(address: int | None, size: int) -> memoryview:
     made: memoryview = _memory_view(address, size, _READ_ONLY) if address else memoryview(b"")
     return made
-
-
-def _check(success: bool) -> None:
-    if not success:
-        raise _no_memory()
-
-
-def _no_memory() -> MemoryError:
-    return MemoryError("the compiled executor got no memory")
-
-
-def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Say what the functions take and return."""
-    native: dict[str, tuple[type | None, tuple[type, ...]]] = {
-        "names": (c_char_p, ()),
-        "layout": (c_uint64, ()),
-        "plan": (c_void_p, (POINTER(NativeInstruction), c_uint64, c_char_p, c_uint64, c_uint32, c_uint32)),
-        "plan_free": (None, (c_void_p,)),
-        "scan_new": (c_void_p, ()),
-        "scan_free": (None, (c_void_p,)),
-        "scan": (c_bool, (c_void_p, c_uint64, c_uint64, c_void_p, POINTER(_ScanView))),
-        "result_new": (c_void_p, ()),
-        "result_free": (None, (c_void_p,)),
-        "convert": (c_bool, (POINTER(_Request), c_void_p, POINTER(_ResultView))),
-    }
-    for name, (returned, taken) in native.items():
-        function = getattr(library, f"fieldpipe_{name}")
-        function.restype, function.argtypes = returned, taken
-    return library

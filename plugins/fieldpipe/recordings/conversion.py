@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fieldpipe.recordings import sums
 from fieldpipe.recordings.container import Block, Remark
 from fieldpipe.recordings.executor import Content, Converted, Selection
 from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.pipeline import Piece, Segment
+from fieldpipe.recordings.sidecars import Prepared as PreparedFile
 from fieldpipe.recordings.spool import Spool
 from fieldpipe.recordings.summary import ChunkIndex
 from fieldpipe.recordings.survey import Part, Survey
@@ -61,7 +63,9 @@ class Writer:
     def prepare(self, segment: Segment, content: Content, converted: Converted) -> list[Prepared]:
         """See Consumer: one for every message that is left."""
         tables = _tables(segment)
-        return [tables[left.channel].prepare(left, content) for left in converted.left]
+        prepared = [tables[left.channel].prepare(left, content) for left in converted.left]
+        sums.update((one.sum, one.content) for one in prepared if isinstance(one, PreparedFile))
+        return prepared
 
     def converted(self, segment: Segment, content: Content, converted: Converted, prepared: list[Prepared]) -> None:
         """See Consumer."""

@@ -13,7 +13,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
-_M_ARENA_MAX = -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_LARGEST = 16 * 1024 * 1024  # bytes that are taken from the pool: those of most chunks
+_KEPT = 4 * _LARGEST  # bytes that may be free at its end
 MOST = 4  # workers, unless somebody asks for more
 
 
@@ -63,13 +65,15 @@ class _Own(Generic[R]):
 
 @cache
 def _share_memory() -> None:
-    """One pool of memory for all threads.
+    """One pool of memory for all threads, which keeps what a chunk took for the next one.
 
-    glibc gives each its own (mallopt(3), M_ARENA_MAX), and each keeps what large chunks took: twice the memory, and
-    with it more time.
+    glibc gives each thread its own (mallopt(3)), and each keeps what large chunks took: twice the memory, and with it
+    more time. What is free at the end of a pool it gives back again and again, and has it filled with zeros.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
 def available() -> int:

@@ -44,7 +44,8 @@ class TopicHealth:
         self.first = min(self.first, tally.least)
         self.last = max(self.last, tally.most)
         self.backwards += tally.backwards
-        self.intervals += tally.intervals
+        for index, count in tally.intervals.items():  # a Counter's += looks at all it has
+            self.intervals[index] += count
 
     def described(self) -> dict[str, Any]:
         """For the manifest."""

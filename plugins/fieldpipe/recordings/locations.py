@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Target(Protocol):
     """A place for the results of one recording."""
 
     def upload(self, files: Iterable[tuple[str, Path]]) -> None:
-        """Put finished files there, by name. The files may be gone afterwards."""
+        """Put finished files there, by name, and folders with the files in them. They may be gone afterwards."""
         ...
 
     def create(self, name: str, content: bytes) -> bool:
@@ -64,10 +65,17 @@ class FolderTarget:
     def upload(self, files: Iterable[tuple[str, Path]]) -> None:
         """Move the files, which must lie in the same file system: `workspace(folder)` does."""
         for name, path in files:
-            target = self.folder / name
-            target.parent.mkdir(exist_ok=True)
-            path.replace(target)
+            self._move(path, self.folder / name)
             reach("recordings.uploaded")
+
+    def _move(self, path: Path, target: Path) -> None:
+        try:
+            path.replace(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            for file in path.iterdir():  # an earlier run left some of them there
+                file.replace(target / file.name)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write the file unless it exists."""

@@ -32,10 +32,10 @@ class Output:
         return cls(name, part.path, kind, topic, schema, rows, part.size, part.sha256)
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """The file and those beside it, by name."""
+        """The file, and the folder of those beside it, by name."""
         yield self.name, self.path
         if self.folder:
-            yield from ((f"{self.pictures}/{path.name}", path) for path in sorted(self.folder.iterdir()))
+            yield self.pictures, self.folder
 
     def described(self) -> dict[str, Any]:
         """For the manifest."""

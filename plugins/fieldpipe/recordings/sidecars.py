@@ -6,7 +6,6 @@ written as they are, raw ones as PNG where PNG can hold them, clouds as the byte
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -16,7 +15,8 @@ from fieldpipe.recordings.cells import quoted
 from fieldpipe.recordings.images import encoded, suffix_of
 from fieldpipe.recordings.messages import Message, Read, SharedDecoder, Times
 from fieldpipe.recordings.records import Topic
-from fieldpipe.recordings.spool import Part
+from fieldpipe.recordings.spool import Part, write_new
+from fieldpipe.recordings.sums import Sum, begin
 
 FIELD = "data"
 COLUMNS = ("file", "bytes", "sha256")
@@ -71,8 +71,7 @@ class Sidecars:
         name = f"{stem}.{suffix}"
         while True:
             try:
-                with open(f"{self.folder}/{name}", "xb", buffering=0) as file:  # noqa: PTH123 -- a tenth of the time
-                    file.write(content)
+                write_new(f"{self.folder}/{name}", content)
                 return name
             except FileExistsError:
                 self._repeated[stem] = self._repeated.get(stem, 1) + 1
@@ -81,13 +80,13 @@ class Sidecars:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A message whose file can be written."""
+    """A message whose file can be written, as soon as the file's sum is taken."""
 
     times: Times
     read: Read
     suffix: str
     content: bytes
-    sha256: str
+    sum: Sum
 
 
 class Indexed:
@@ -101,14 +100,14 @@ class Indexed:
         self.columns = [*decoder.columns[: self._at], *COLUMNS, *decoder.columns[self._at + 1 :]]
 
     def prepare(self, message: Message) -> Prepared:
-        """Everything but the writing; any thread may do that. Raises DecodeError."""
+        """Everything but the sum, which is taken of several at once, and the writing. Raises DecodeError."""
         read = self._decoder.read(message.payload)
         suffix, content = "bin", read.binary
         if self._kind is Kind.COMPRESSED:
             suffix = suffix_of(content)
         elif self._kind is Kind.RAW and read.rows:
             suffix, content = encoded(content, dict(zip(self._decoder.columns, read.rows[0], strict=True)))
-        return Prepared(message.times, read, suffix, content, hashlib.sha256(content).hexdigest())
+        return Prepared(message.times, read, suffix, content, begin())
 
     def write(self, prepared: Prepared, part: Part) -> int:
         """Write the message's file and append its rows to the index; returns their number."""
@@ -116,7 +115,7 @@ class Indexed:
         if not rows:
             return 0
         name = self._files.write(prepared.times, prepared.suffix, prepared.content)
-        found = [*map(quoted, (name, str(len(prepared.content)), prepared.sha256))]
+        found = [*map(quoted, (name, str(len(prepared.content)), prepared.sum.hexdigest()))]
         for cells in rows:
             line = ",".join([str(prepared.times), *cells[: self._at], *found, *cells[self._at + 1 :]])
             part.write((line + "\n").encode(errors="backslashreplace"))

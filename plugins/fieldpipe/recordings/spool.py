@@ -1,30 +1,33 @@
 """Where results grow before they are published: files in a temporary folder, written in large blocks.
 
 A recording may have thousands of topics: only some files stay open, and what all of them hold back together is
-bounded. What is written is hashed on the way, so that no file is read again for that; where several threads work, by
-one of its own, because it takes as long as writing.
+bounded. What is written is hashed on the way, so that no file is read again for that: several files at once, and where
+several threads work, by one of its own, because it takes as long as writing.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Queue
 from threading import Event, Thread
 
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import TransientError
+from fieldpipe.recordings import sums
 
 PART_BUFFER = 256 * 1024  # bytes that one file holds back
 TOTAL_BUFFER = 8 * 1024 * 1024  # bytes that all files of a spool hold back
 MAX_OPEN = 64  # files
 LARGE = 64 * 1024  # bytes of a block that is written at once, without a copy
-BEHIND = 16  # blocks that may wait for their sum
+TOGETHER = 16  # blocks whose sums are taken together, at most
+BEHIND = 4  # times that many may wait for their sums
+Work = Callable[[], object]
+Piece = tuple[sums.Sum, bytes | memoryview]
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -34,7 +37,9 @@ class Spool:
     def __init__(self, folder: Path, *, beside: bool = False) -> None:
         self.folder = folder
         self._thread = Thread(target=self._work, name="sums") if beside else None
-        self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._queue: Queue[Work | None] = Queue(BEHIND)
+        self._pieces: list[Piece] = []  # whose sums nobody was told to take
+        self._failure: MemoryError | None = None  # of the thread
         self._held = 0
         self._parts: list[Part] = []
         self._open: dict[Path, int] = {}  # descriptors, the one that was used last at the end
@@ -68,30 +73,38 @@ class Spool:
         """Write at the end of a file."""
         descriptor = self._open.pop(path, None) or os.open(path, os.O_WRONLY | os.O_APPEND)
         self._open[path] = descriptor
-        while len(block := block[os.write(descriptor, block) :]):
-            continue
+        _write(descriptor, block)
         if len(self._open) > MAX_OPEN:
             os.close(self._open.pop(next(iter(self._open))))
 
-    def later(self, work: Callable[[], object]) -> None:
+    def sum_later(self, piece: Piece) -> None:
+        """Have a sum taken of what will not change before what is said to `later` next is done."""
+        self._pieces.append(piece)
+        if len(self._pieces) == TOGETHER:
+            self.later(_nothing)
+
+    def later(self, work: Work) -> None:
         """Have something done that does not fail, after everything that was said before."""
-        if self._thread is None:
-            work()
-            return
-        self._queue.put(work)
-        if self._queue.qsize() > BEHIND:
-            self.wait()
+        pieces, self._pieces = self._pieces, []
+        if self._thread:
+            self._queue.put(partial(_take_sums, pieces, work))
+        else:
+            _take_sums(pieces, work)
 
     def wait(self) -> None:
-        """Until everything is done that was said before."""
-        if self._thread:
-            done = Event()
-            self._queue.put(done.set)
-            done.wait()
+        """Until everything is done that was said before. Raises MemoryError if there was too little for the sums."""
+        done = Event()
+        self.later(done.set)
+        done.wait()
+        if self._failure:
+            raise self._failure
 
     def _work(self) -> None:
-        for work in iter(self._queue.get, None):
-            work()
+        while work := self._queue.get():
+            try:
+                work()
+            except MemoryError as error:
+                self._failure = error
 
     def held(self, change: int) -> None:
         """A file holds back that many bytes more (or less)."""
@@ -109,13 +122,13 @@ class Part:
         self._spool = spool
         self._blocks: list[bytes] = []
         self._held = 0
-        self._digest = hashlib.sha256()
+        self._sum = sums.begin()
 
     @property
     def sha256(self) -> str:
-        """Of what is written, in hex."""
+        """Of what is written, in hex. Raises what Spool.wait raises."""
         self._spool.wait()
-        return self._digest.hexdigest()
+        return self._sum.hexdigest()
 
     def write(self, block: bytes | memoryview) -> None:
         """Append. The block may be reused when what is given to `later` after it is done."""
@@ -146,8 +159,34 @@ class Part:
 
     def _append(self, block: bytes | memoryview) -> None:
         self._spool.append(self.path, block)
-        self.later(partial(self._digest.update, block))
+        self._spool.sum_later((self._sum, block))
         reach("recordings.part")
+
+
+def write_new(path: str, content: bytes) -> None:
+    """A file that must not exist yet. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        _write(descriptor, content)
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, block: bytes | memoryview) -> None:
+    """All of it: a disk that becomes full takes a part, and says so only when it is asked to take the rest."""
+    while len(block := block[os.write(descriptor, block) :]):
+        continue
+
+
+def _take_sums(pieces: list[Piece], work: Work) -> None:
+    try:
+        sums.update(pieces)
+    finally:
+        work()
+
+
+def _nothing() -> None:
+    """Nothing."""
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import fieldpipe
-from fieldpipe.recordings.compiled import CompiledExecutor, Unavailable, load
+from fieldpipe.recordings.compiled import CompiledExecutor, load
 from fieldpipe.recordings.decode import CdrDecoder
 from fieldpipe.recordings.executor import TEXT_LIMIT, Content, Decoder, Executor, Selection, Why
+from fieldpipe.recordings.nativecode import Unavailable
 from fieldpipe.recordings.plan import compile_plan
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.recordings.ros2msg import parse

@@ -10,6 +10,7 @@ import pytest
 
 from fieldpipe.errors import PermanentError, TransientError
 from fieldpipe.recordings.convert import convert as convert_file
+from fieldpipe.recordings.locations import FolderTarget
 from fieldpipe.recordings.single import convert_location
 from fieldpipe.recordings.spool import Spool, full_disk_is_transient
 from fieldpipe.recordings.synthetic import write_recording
@@ -120,6 +121,24 @@ def test_a_folder_with_other_results_is_left_alone(tmp_path: Path) -> None:
         convert_location(str(tmp_path / "2.mcap"), str(tmp_path / "out"), unconnected)
 
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize("left", [None, (), ("2.jpg", "3.jpg")], ids=["nothing", "an empty folder", "some files"])
+def test_pictures_get_to_their_folder_whatever_a_killed_run_left_there(
+    left: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    target = FolderTarget(tmp_path / "out")
+    made = tmp_path / "made"
+    for folder, names in ((made, ("1.jpg", "2.jpg", "3.jpg")), (target.folder / "camera", left)):
+        if names is not None:
+            folder.mkdir()
+        for name in names or ():
+            (folder / name).write_text(name)
+
+    target.upload([("camera", made)])
+
+    found = {path.name: path.read_text() for path in (target.folder / "camera").iterdir()}
+    assert found == {name: name for name in ("1.jpg", "2.jpg", "3.jpg")}
 
 
 def test_the_files_of_the_first_generator_convert(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from fieldpipe.recordings.cells import float32_text
-from tests.native import written
+from tests.native import writing_wide, written, wrong_wide_digits
 
 SIGNS = (0, 1)
 FRACTION = {"d": 52, "f": 23}  # bits
@@ -68,6 +68,12 @@ def doubles() -> dict[str, array[float]]:
 DOUBLES = doubles()
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["plain", "AVX-512"])
+def _way(request: pytest.FixtureRequest) -> Iterator[None]:
+    with writing_wide(request.param):
+        yield
+
+
 @pytest.mark.parametrize("values", list(DOUBLES.values()), ids=list(DOUBLES))
 def test_float64_is_written_as_python_writes_it(values: array[float]) -> None:
     assert wrong(values, repr) == []
@@ -99,6 +105,11 @@ def test_float32_reads_back_as_the_same_bits() -> None:
     values = of_every_exponent("f", each=100)
 
     assert array("f", map(float, written(values))).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("_way", [True], indirect=True, ids=["AVX-512"])
+def test_all_groups_of_eight_digits_are_written_alike() -> None:
+    assert wrong_wide_digits() == 0
 
 
 def wrong(values: array[float], text: Callable[[float], str]) -> list[tuple[str, str]]:

@@ -187,14 +187,46 @@ class InOrder {
       case Kind::TIME: return each([](char* out, const uint8_t* in) { return time(out, load<int32_t>(in), load<uint32_t>(in + 4)); });
       case Kind::ROS1_TIME: return each([](char* out, const uint8_t* in) { return time(out, load<uint32_t>(in), load<uint32_t>(in + 4)); });
       case Kind::ROS1_DURATION: return each([](char* out, const uint8_t* in) { return time(out, load<int32_t>(in), load<int32_t>(in + 4)); });
-      case Kind::FLOAT32: return each([json](char* out, const uint8_t* in) { return number(out, load<float>(in), json); });
-      case Kind::FLOAT64: return each([json](char* out, const uint8_t* in) { return number(out, load<double>(in), json); });
+      case Kind::FLOAT32: return numbers<float>(to, from, count, comma, json);
+      case Kind::FLOAT64: return numbers<double>(to, from, count, comma, json);
       default: throw Undecodable{};  // no plan has another kind here
     }
   }
 
   static char* time(char* out, int64_t seconds, int64_t nanoseconds) {
     return write_i64(out, seconds * 1'000'000'000 + nanoseconds);
+  }
+
+  // Covariances and ranges are full of zeros, so four of them are written at once.
+  template <class Float>
+  static char* numbers(char* to, const uint8_t* from, uint64_t count, bool comma, bool json) {
+    constexpr uint64_t FOUR = 4;
+    if (count == 0) return to;
+    *to = ',';
+    to += comma;
+    while (count > 0) {
+      uint64_t taken = 1;
+      if (count >= FOUR && are_zeros<FOUR * sizeof(Float)>(from)) {
+        std::memcpy(to, "0.0,0.0,0.0,0.0,", 16);
+        to += 16;
+        taken = FOUR;
+      } else {
+        to = number(to, load<Float>(from), json);
+        *to++ = ',';
+      }
+      count -= taken;
+      from += taken * sizeof(Float);
+    }
+    return to - 1;
+  }
+
+  // Whether all bits of so many bytes are zero.
+  template <size_t SIZE>
+  static bool are_zeros(const uint8_t* from) {
+    uint64_t words[SIZE / 8], all = 0;
+    std::memcpy(words, from, SIZE);
+    for (uint64_t word : words) all |= word;
+    return all == 0;
   }
 
   // JSON has no numbers that are not finite: they are strings there.

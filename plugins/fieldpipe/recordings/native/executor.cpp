@@ -7,12 +7,11 @@
 #include <memory>
 
 #include "cdr.hpp"
+#include "export.hpp"
 #include "json.hpp"
 #include "protobuf.hpp"
 #include "testing.hpp"
 #include "text.hpp"
-
-#define EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace fieldpipe {
 namespace {

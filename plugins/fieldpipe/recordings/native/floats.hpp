@@ -6,6 +6,7 @@
 
 #include "digits.hpp"
 #include "shortest.hpp"
+#include "wide.hpp"
 
 namespace fieldpipe {
 
@@ -41,15 +42,26 @@ struct Digits {
   int count;
 };
 
+// The seventeen digits in parts: one, eight, eight.
+struct Split {
+  uint64_t first, high, low;
+};
+
 template <class Float>
-Digits digits_of(uint64_t number) {
+Split split(uint64_t number) {
   constexpr uint64_t EIGHT = 100'000'000;
   uint64_t upper = number, low = 0;
   if (Format<Float>::REST == 16) {
     upper = number / EIGHT;
     low = number - upper * EIGHT;
   }
-  uint64_t first = static_cast<uint32_t>(upper) / EIGHT, high = upper - first * EIGHT;
+  uint64_t first = static_cast<uint32_t>(upper) / EIGHT;
+  return {first, upper - first * EIGHT, low};
+}
+
+template <class Float>
+Digits digits_of(Split parts) {
+  auto [first, high, low] = parts;
   if (Format<Float>::REST == 16) {
     sixteen_digits(high, low);
   } else {
@@ -81,6 +93,9 @@ struct AllPlaces {
   }
 };
 inline constexpr AllPlaces PLACES;
+#ifdef FIELDPIPE_WIDE
+inline constexpr wide::Layouts<FIXED_FROM, FIXED_TO> LAYOUTS;
+#endif
 
 // Zeros, all digits, the point, and once more the digits behind it: what comes later overwrites what came before, which
 // is faster than to ask how many there are.
@@ -116,10 +131,14 @@ inline char* write_fixed(char* out, int magnitude, const Digits& digits) {
 template <class Float>
 char* write_decimal(char* out, Decimal decimal) {
   while (decimal.digits < Format<Float>::UNIT) decimal = {10 * decimal.digits, decimal.exponent - 1};
-  Digits digits = digits_of<Float>(decimal.digits);
+  Split parts = split<Float>(decimal.digits);
   int magnitude = decimal.exponent + Format<Float>::REST;
-  if (magnitude < FIXED_FROM || magnitude >= FIXED_TO) return write_exponent(out, magnitude, digits);
-  return write_fixed(out, magnitude, digits);
+  bool is_fixed = FIXED_FROM <= magnitude && magnitude < FIXED_TO;
+#ifdef FIELDPIPE_WIDE
+  if (wide::in_use && is_fixed) return wide::write_fixed(out, LAYOUTS.of[magnitude - FIXED_FROM], parts.first, parts.high, parts.low);
+#endif
+  Digits digits = digits_of<Float>(parts);
+  return is_fixed ? write_fixed(out, magnitude, digits) : write_exponent(out, magnitude, digits);
 }
 
 // A float without its sign, in parts.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "decimals.hpp"
+#include "export.hpp"
 #include "numbers.hpp"
 
 namespace fieldpipe {
@@ -17,20 +18,46 @@ uint64_t write_lines(const Float* values, uint64_t count, char* out) {
   return static_cast<uint64_t>(to - out);
 }
 
+// Of all numbers below 10^8, how many the vectors of wide.hpp write otherwise than `eight_digits`. For processors that
+// have them.
+inline uint64_t wrong_wide_digits() {
+  uint64_t wrong = 0;
+#ifdef FIELDPIPE_WIDE
+  constexpr wide::Layout layout = wide::layout(0);
+  for (uint64_t number = 0; number < 100'000'000; ++number) {
+    char text[wide::Layout::SIZE];
+    wide::write_fixed(text, layout, 1, number, number);
+    uint64_t expected = eight_digits(number) | ZEROS;
+    wrong += std::memcmp(text + 2, &expected, 8) != 0 || std::memcmp(text + 10, &expected, 8) != 0;
+  }
+#endif
+  return wrong;
+}
+
 }  // namespace fieldpipe
 
-#define EXPORTED extern "C" __attribute__((visibility("default")))
-
-EXPORTED uint64_t fieldpipe_write_doubles(const double* values, uint64_t count, char* out) {
+EXPORT uint64_t fieldpipe_write_doubles(const double* values, uint64_t count, char* out) {
   return fieldpipe::write_lines(values, count, out);
 }
 
-EXPORTED uint64_t fieldpipe_write_floats(const float* values, uint64_t count, char* out) {
+EXPORT uint64_t fieldpipe_write_floats(const float* values, uint64_t count, char* out) {
   return fieldpipe::write_lines(values, count, out);
 }
+
+// Whether vectors write digits where they can; false if this machine has none that could.
+EXPORT bool fieldpipe_write_wide(bool on) {
+#ifdef FIELDPIPE_WIDE
+  fieldpipe::wide::in_use = on && fieldpipe::wide::found();
+  return !on || fieldpipe::wide::in_use;
+#else
+  return !on;
+#endif
+}
+
+EXPORT uint64_t fieldpipe_wrong_wide_digits() { return fieldpipe::wrong_wide_digits(); }
 
 // Numbers of which each ends a line; returns how many were read before the first that is none.
-EXPORTED uint64_t fieldpipe_read_doubles(const char* text, uint64_t size, double* values) {
+EXPORT uint64_t fieldpipe_read_doubles(const char* text, uint64_t size, double* values) {
   uint64_t count = 0;
   for (const char* end = text + size; text < end; ++count) {
     const char* stop = static_cast<const char*>(std::memchr(text, '\n', static_cast<size_t>(end - text)));
@@ -39,5 +66,3 @@ EXPORTED uint64_t fieldpipe_read_doubles(const char* text, uint64_t size, double
   }
   return count;
 }
-
-#undef EXPORTED

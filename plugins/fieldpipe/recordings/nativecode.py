@@ -1,0 +1,79 @@
+"""The shared library that `native/` is built into, called through ctypes, which releases the GIL."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ctypes import Structure, byref, c_void_p
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+from fieldpipe.recordings.executor import Content
+
+Signature = tuple[type | None, tuple[type, ...]]
+"""What a function returns and takes."""
+
+
+class Unavailable(Exception):
+    """There is no native code that this package could use; the text says why."""
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The library. Raises Unavailable."""
+    folder = Path(__file__).parent
+    found = [path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_native{suffix}").exists()]
+    if not found:
+        raise Unavailable("it was not built, which takes a C++ compiler")
+    try:
+        return ctypes.CDLL(str(found[0]))
+    except OSError as error:
+        raise Unavailable(f"{found[0].name} cannot be loaded: {error}") from error
+
+
+def declare(library: ctypes.CDLL, functions: Mapping[str, Signature]) -> None:
+    """Say what the functions called `fieldpipe_<name>` return and take. Raises Unavailable if there is none."""
+    try:
+        for name, (returned, taken) in functions.items():
+            function = getattr(library, f"fieldpipe_{name}")
+            function.restype, function.argtypes = returned, taken
+    except AttributeError as error:
+        raise Unavailable(f"it was built from other sources than these: {error}") from error
+
+
+class _Buffer(Structure):
+    """Py_buffer of Python's stable ABI."""
+
+    _fields_ = (
+        ("buf", c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", ctypes.c_int),
+        ("ndim", ctypes.c_int),
+        *((name, c_void_p) for name in ("format", "shape", "strides", "suboffsets", "internal")),
+    )
+
+
+@contextmanager
+def address_of(content: Content | memoryview) -> Iterator[int]:
+    """Where the bytes are; they stay there for the time of the context."""
+    buffer = _Buffer()
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(content), byref(buffer), 0)
+    try:
+        yield buffer.buf or 0
+    finally:
+        ctypes.pythonapi.PyBuffer_Release(byref(buffer))
+
+
+def check(success: bool) -> None:
+    """Native functions return false when memory is short. Raises MemoryError."""
+    if not success:
+        raise no_memory()
+
+
+def no_memory() -> MemoryError:
+    """What to raise then."""
+    return MemoryError("the native code got no memory")

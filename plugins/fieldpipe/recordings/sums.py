@@ -1,0 +1,111 @@
+"""SHA-256 sums of several streams at once, where the native code was built and the processor can do it.
+
+The standard library takes one stream after the other, at what one stream allows: see native/sha256.hpp.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from ctypes import POINTER, Structure, byref, c_bool, c_char, c_uint8, c_uint32, c_uint64, c_void_p, pointer
+from functools import cache
+from typing import Protocol
+
+from fieldpipe.recordings.nativecode import Signature, Unavailable, address_of, check, declare, library
+
+Bytes = bytes | memoryview
+SIZE = 32  # bytes of a sum
+
+
+class Sum(Protocol):
+    """The sum of one stream."""
+
+    def update(self, content: Bytes, /) -> None:
+        """More of the stream."""
+        ...
+
+    def hexdigest(self) -> str:
+        """The sum of everything that came so far."""
+        ...
+
+
+def begin() -> Sum:
+    """The sum of a stream of which nothing came yet."""
+    native = _native()
+    return NativeSum(native) if native else hashlib.sha256()
+
+
+def update(pieces: Iterable[tuple[Sum, Bytes]]) -> None:
+    """More of any number of streams, each in its order."""
+    together: defaultdict[NativeSum, list[Bytes]] = defaultdict(list)
+    for made, content in pieces:
+        if isinstance(made, NativeSum):
+            together[made].append(content)
+        else:
+            made.update(content)
+    if together:
+        _update(together)
+
+
+class _Digest(Structure):
+    """Laid out as in native/sha256.hpp, as is the next."""
+
+    _fields_ = (("state", c_uint32 * 8), ("size", c_uint64), ("rest", c_uint8 * 64))
+
+
+class _Piece(Structure):
+    _fields_ = (("digest", POINTER(_Digest)), ("data", c_void_p), ("size", c_uint64))
+
+
+_FUNCTIONS: dict[str, Signature] = {
+    "sha256_available": (c_bool, ()),
+    "sha256_layout": (c_uint64, ()),
+    "sha256_begin": (None, (POINTER(_Digest),)),
+    "sha256_update": (c_bool, (POINTER(_Piece), c_uint64)),
+    "sha256_finish": (c_bool, (POINTER(_Digest), POINTER(c_char))),
+}
+
+
+@cache
+def _native() -> ctypes.CDLL | None:
+    """The native code, if this machine can run it."""
+    try:
+        found = library()
+        declare(found, _FUNCTIONS)
+    except Unavailable:
+        return None
+    layout = ctypes.sizeof(_Digest) << 32 | ctypes.sizeof(_Piece)
+    return found if found.fieldpipe_sha256_available() and found.fieldpipe_sha256_layout() == layout else None
+
+
+class NativeSum:
+    """A sum in native code, which adds to several at once."""
+
+    def __init__(self, native: ctypes.CDLL) -> None:
+        self.native = native
+        self.digest = _Digest()
+        native.fieldpipe_sha256_begin(byref(self.digest))
+
+    def update(self, content: Bytes, /) -> None:
+        """See Sum."""
+        _update({self: [content]})
+
+    def hexdigest(self) -> str:
+        """See Sum."""
+        made = (c_char * SIZE)()
+        check(self.native.fieldpipe_sha256_finish(byref(self.digest), made))
+        return made.raw.hex()
+
+
+def _update(streams: Mapping[NativeSum, Sequence[Bytes]]) -> None:
+    with ExitStack() as stack:
+        pieces = [
+            _Piece(pointer(made.digest), stack.enter_context(address_of(content)), len(content))
+            for made, contents in streams.items()
+            for content in contents
+        ]
+        native = next(iter(streams)).native
+        check(native.fieldpipe_sha256_update((_Piece * len(pieces))(*pieces), len(pieces)))
