@@ -22,6 +22,14 @@ def eventually(
     return value
 
 
+def arguments(process: psutil.Process) -> str:
+    """What it was called with; nothing if it has ended meanwhile, buried or not."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def alive(process: psutil.Process) -> bool:
     """Whether it still runs; one that has ended and that nobody has buried (a zombie) does not."""
     try:

@@ -11,7 +11,7 @@ from tests.builders import robot_recording, small_recording
 from tests.faults.harness import Put
 from tests.faults.stack_world import SECONDS, StackWorld
 from tests.local.test_stack import SERVICES
-from tests.waiting import eventually
+from tests.waiting import arguments, eventually
 
 pytestmark = [pytest.mark.fault, pytest.mark.stack]
 
@@ -25,7 +25,7 @@ def webhook_worker(world: StackWorld) -> psutil.Process:
 
 def postgres_backend(world: StackWorld) -> psutil.Process:
     """A process of PostgreSQL: it then ends all others and recovers, as after a crash."""
-    return next(child for child in service(world, "postgres").children() if "ledger" in " ".join(child.cmdline()))
+    return next(child for child in service(world, "postgres").children() if "ledger" in arguments(child))
 
 
 def task(world: StackWorld) -> psutil.Process:

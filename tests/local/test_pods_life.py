@@ -12,7 +12,7 @@ import pytest
 from fieldpipe.local.pods.node import FINISHED_PODS
 from fieldpipe.local.pods.process import NICENESS
 from tests.local.pods_server import ROOT, PodsServer
-from tests.waiting import alive, eventually
+from tests.waiting import alive, arguments, eventually
 
 FAMILY = """
 import signal, subprocess, sys, time
@@ -50,7 +50,7 @@ def all_gone(processes: list[psutil.Process]) -> bool:
 
 
 def guardian(server: PodsServer) -> psutil.Process:
-    (found,) = (each for each in psutil.Process(server.child.pid).children() if "orphans" in " ".join(each.cmdline()))
+    (found,) = (each for each in psutil.Process(server.child.pid).children() if "orphans" in arguments(each))
     return found
 
 
