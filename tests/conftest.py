@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import hypothesis
 import pytest
 
 from fieldpipe.local import marks
@@ -30,6 +31,9 @@ dag_id = "recording_to_csv"
 batch_limit = 10
 max_runs = 6
 """
+
+hypothesis.settings.register_profile("patient", deadline=None)  # the machine may be busy with anything
+hypothesis.settings.load_profile("patient")
 
 AnyRunning = TypeVar("AnyRunning", bound=Running[Any])
 

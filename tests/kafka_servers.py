@@ -16,6 +16,7 @@ from fieldpipe.local import ports, process
 from fieldpipe.local.kafka import tansu_binary
 from fieldpipe.local.process import Command, StartFailed, base_environment
 from tests.servers import START_ATTEMPTS, Running
+from tests.waiting import eventually
 
 HOST = "127.0.0.1"
 MESSAGE_BYTES = 16 * 1024 * 1024  # frames of 4K; Apache's own default is 1 MB
@@ -146,6 +147,7 @@ class Kafka(Running[TansuServer | ApacheServer]):
         """It is gone for everybody when this returns."""
         with closing(admin(self.address)) as client:
             client.delete_topics([name])
+            eventually(lambda: name not in client.list_topics(), 30)
 
 
 def start_tansu(folder: Path, mark: str) -> Kafka:

@@ -38,7 +38,9 @@ class Running(Generic[AnyServer]):
 
     def kill(self) -> None:
         """End it as a crash would, with all it started: also what left its group, as PostgreSQL's backends do."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
+        server = psutil.Process(self.process.pid)
+        server.suspend()  # from now on it starts nothing
+        children = server.children(recursive=True)
         self.process.kill()
         for child in children:
             with suppress(psutil.NoSuchProcess):

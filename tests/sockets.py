@@ -24,7 +24,7 @@ def listening(processes: Iterable[psutil.Process]) -> Addresses:
             found |= _addresses(process.net_connections(kind="inet"))
         except psutil.AccessDenied:
             found |= _hidden()
-        except psutil.NoSuchProcess:  # a task of Airflow's that has ended meanwhile
+        except (psutil.NoSuchProcess, FileNotFoundError):  # it has ended meanwhile: psutil does not always know that
             continue
     return found
 

@@ -47,13 +47,22 @@ class RunningStack:
 
     def kill(self, name: str) -> float:
         """kill -9 a service's process; returns the unix time just before."""
-        running = self.service(name).process
-        assert running is not None, f"{name} does not run"
+        running = self.await_running(name).process
+        assert running is not None
         now = time.time()
         os.kill(running.pid, signal.SIGKILL)
         return now
 
-    def await_serving_since(self, name: str, moment: float, seconds: float = 60.0) -> ServiceStatus:
+    def await_running(self, name: str) -> ServiceStatus:
+        """One service that serves: another one's end may just have taken it along."""
+
+        def serves() -> ServiceStatus | None:
+            found = self.service(name)
+            return found if found.state is State.SERVING and found.process and found.process.alive() else None
+
+        return eventually(serves, 150)
+
+    def await_serving_since(self, name: str, moment: float, seconds: float = 150.0) -> ServiceStatus:
         """Wait until a service that was killed at `moment` serves again."""
 
         def serves() -> ServiceStatus | None:

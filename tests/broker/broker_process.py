@@ -61,3 +61,8 @@ def scrape(address: str) -> dict[str, float]:
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+def emptied(metrics: dict[str, float], sink: str) -> dict[str, float] | None:
+    """What was scraped, once the sink has everything and the spool is empty: it says so a moment later."""
+    return None if metrics[f'broker_queued{{sink="{sink}"}}'] or metrics["broker_spool_bytes"] else metrics

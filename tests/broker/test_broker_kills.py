@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.broker.broker_process import BrokerProcess
+from tests.broker.broker_process import BrokerProcess, emptied
 from tests.broker.collectors import PROCESS, call, request_v2
 from tests.broker.database_servers import HOST, PASSWORD, USER, RunningRedis, start_redis
 from tests.waiting import eventually
@@ -87,7 +87,7 @@ def broker(redis: RunningRedis, tmp_path: Path) -> Iterator[BrokerProcess]:
 
 def check(broker: BrokerProcess, redis: RunningRedis, acknowledged: list[str]) -> None:
     """Everything that was acknowledged is there, nothing twice, and the counters say so."""
-    metrics = eventually(lambda: (found := broker.metrics()) and not found['broker_queued{sink="redis"}'] and found, 60)
+    metrics = eventually(lambda: emptied(broker.metrics(), "redis"), 60)
     with redis.client() as client:
         there = Counter(entry["payload"] for _, entry in client.xrange("kraken"))
     assert set(acknowledged) - there.keys() == set()

@@ -98,9 +98,9 @@ def test_an_old_server_that_has_the_reading_has_it(mongodb_stub: MongodbStub) ->
 
 
 def test_a_server_that_nobody_finds_is_told_without_the_password() -> None:
-    uri = SecretStr("mongodb://kraken:canary-4711@127.0.0.1:1/?serverSelectionTimeoutMS=100")
+    uri = SecretStr("mongodb://kraken:canary-4711@127.0.0.1:1/?serverSelectionTimeoutMS=1500")
 
     with pytest.raises(SinkUnavailable, match="Connection refused") as found:
-        MongodbSink(MongodbSettings(uri=uri), 0.3).deliver([reading(1)])
+        MongodbSink(MongodbSettings(uri=uri), 2).deliver([reading(1)])
 
     assert "canary" not in str(found.value)

@@ -176,8 +176,8 @@ def test_a_server_that_answers_nothing_is_not_waited_for_for_ever() -> None:
     with misbehaving(lambda server: server.recv(1 << 20) and wait_for_end(server)) as url:
         begin = time.monotonic()
         with pytest.raises(SinkUnavailable, match="answered no ping"):
-            sink_to(url, seconds=0.2).deliver([reading()])
-        assert time.monotonic() - begin < 6
+            sink_to(url, seconds=2).deliver([reading()])
+        assert time.monotonic() - begin < 30
 
 
 def test_a_server_that_reads_no_more_is_not_waited_for_for_ever() -> None:
@@ -186,8 +186,8 @@ def test_a_server_that_reads_no_more_is_not_waited_for_for_ever() -> None:
         with misbehaving(lambda server: let_go.wait(30)) as url:
             begin = time.monotonic()
             with pytest.raises(SinkUnavailable, match="ended before an answer"):
-                sink_to(url, seconds=0.5).deliver([reading(payload=b"x" * (16 << 20))])
-            assert time.monotonic() - begin < 15
+                sink_to(url, seconds=2).deliver([reading(payload=b"x" * (16 << 20))])
+            assert time.monotonic() - begin < 25
             let_go.set()
     finally:
         let_go.set()

@@ -12,7 +12,7 @@ from fieldpipe.cameras.message import Message, Position, Unseal, decode
 from fieldpipe.local.process import Child, Command, base_environment
 
 PROJECT = Path(__file__).parents[2]
-PAUSE_MS = 10_000
+PAUSE_MS = 30_000
 RUN_SECONDS = 60.0
 
 

@@ -26,6 +26,7 @@ from tests.servers import Store
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = "1"
 SECONDS = 60.0  # for everything that should take a few
+SLEEPS_CONVERTED = {VARIABLE: "sleep recordings.decoded"}  # a pod stops itself before it uploads anything
 
 
 class Plane(World):
@@ -116,6 +117,6 @@ class Plane(World):
         self.ledger.close()
 
 
-def reading_is_over(pid: int) -> bool:
-    """Whether a pod has begun to write tables: then it has read the whole recording from the bucket."""
-    return any(Path(psutil.Process(pid).environ()["TMPDIR"]).glob("fieldpipe-recording-*/results/*"))
+def is_stopped(pid: int) -> bool:
+    """Whether a process that is still there was stopped by a signal, or has stopped itself."""
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED

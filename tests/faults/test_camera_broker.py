@@ -163,9 +163,21 @@ def delete_before(world: CameraWorld, offset: int) -> None:
 
 
 def end_of(world: CameraWorld) -> int:
-    """Behind the newest record or mark of a transaction."""
+    """Behind the newest record or mark of a transaction; no transaction may be open.
+
+    A transaction's mark comes a moment after its end is answered. Until then what is committed ends before it.
+    """
+
+    def settled() -> list[int]:
+        ends = [_end(world, level) for level in ("read_committed", "read_uncommitted")]
+        return ends[:1] if ends[0] == ends[1] else []
+
+    return eventually(settled, 30)[0]
+
+
+def _end(world: CameraWorld, level: str) -> int:
     place = TopicPartition(world.topic, 0)
-    with closing(KafkaConsumer(bootstrap_servers=world.kafka.address)) as consumer:
+    with closing(KafkaConsumer(bootstrap_servers=world.kafka.address, isolation_level=level)) as consumer:
         return int(consumer.end_offsets([place])[place])
 
 

@@ -12,7 +12,7 @@ from fieldpipe.handover import Outcome, Report, WorkItem, encode_work, report_ke
 from tests.builders import csv_recording, robot_recording
 from tests.faults.crash_points import points_of
 from tests.faults.harness import PROCESSED, RAW, Put, check_partial, check_result
-from tests.faults.plane import Plane, reading_is_over
+from tests.faults.plane import SLEEPS_CONVERTED, Plane, is_stopped
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.fault
@@ -67,11 +67,10 @@ def test_a_rerun_of_a_killed_pod_gives_the_same_bytes_and_nothing_partial_is_eve
 
 
 def test_of_two_pods_on_one_object_the_slower_one_finds_the_manifest_taken_and_ends_well(plane: Plane) -> None:
-    put = plane.put("run.mcap", robot_recording(seconds=60))
-    slow = plane.start_pod("slow", 1, work(put))
-    eventually(lambda: reading_is_over(slow.pid), POD_SECONDS, plane.logs)
-    slow.send_signal(signal.SIGSTOP)
-    assert not visible(plane, "run/"), "the slow pod was stopped too late for this test"
+    put = plane.put("run.mcap", robot_recording(seconds=3))
+    slow = plane.start_pod("slow", 1, work(put), SLEEPS_CONVERTED)
+    eventually(lambda: is_stopped(slow.pid), POD_SECONDS, plane.logs)
+    assert not visible(plane, "run/")
 
     quick = plane.start_pod("quick", 1, work(put)).wait(POD_SECONDS)
     after_quick = visible(plane, "run/")

@@ -16,7 +16,7 @@ from tests.contract.events.world import WebhookProcess
 from tests.faults.crash_points import points_of
 from tests.faults.harness import RAW
 from tests.faults.plane import SECONDS, Plane
-from tests.waiting import eventually
+from tests.waiting import alive, eventually
 
 pytestmark = pytest.mark.fault
 
@@ -61,6 +61,9 @@ def test_what_was_acknowledged_while_processes_were_killed_is_in_the_ledger_once
             key = f"{plane.prefix}{next(numbers):05}.mcap"
             answers[key] = _send_until_taken(webhook, key)
 
+    def worker() -> psutil.Process | None:
+        return next((child for child in psutil.Process(webhook.pid).children() if alive(child)), None)
+
     def let_some_pass() -> None:
         before = len(answers)
         eventually(lambda: len(answers) >= before + SOME, SECONDS, plane.logs)
@@ -70,7 +73,7 @@ def test_what_was_acknowledged_while_processes_were_killed_is_in_the_ledger_once
         try:
             for _ in range(2):
                 let_some_pass()
-                eventually(psutil.Process(webhook.pid).children, SECONDS, plane.logs)[0].kill()
+                eventually(worker, SECONDS, plane.logs).kill()
             let_some_pass()
             webhook.kill()
             webhook.start()

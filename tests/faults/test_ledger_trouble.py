@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,9 +80,10 @@ def test_while_the_database_is_down_nothing_is_acknowledged_and_afterwards_every
     webhook = plane.webhook()
     dispatcher = plane.dispatcher()
     before, after = (plane.put(f"{number}.mcap", small_recording(number)) for number in range(2))
-    plane.airflow.before_pod = lambda run_id, attempt: postgres.kill()
+    killed = threading.Event()
+    plane.airflow.before_pod = lambda run_id, attempt: (postgres.kill(), killed.set())
     assert taken(webhook, plane.events(before))
-    eventually(lambda: postgres.process.exit_code() is not None, SECONDS, plane.logs)
+    assert killed.wait(SECONDS), plane.logs()
     plane.airflow.before_pod = lambda run_id, attempt: None
 
     refused(webhook, plane.events(after))

@@ -1,5 +1,6 @@
 """F-E3, F-E4: objects that are overwritten or deleted before, while and after a pod works on them. F-E18: no loops."""
 
+import functools
 import signal
 
 import pytest
@@ -8,7 +9,7 @@ from fieldpipe.events.states import State
 from tests.builders import robot_recording, small_recording
 from tests.contract.events.world import run_module
 from tests.faults.harness import PROCESSED, RAW, Put
-from tests.faults.plane import SECONDS, Plane, reading_is_over
+from tests.faults.plane import SECONDS, SLEEPS_CONVERTED, Plane, is_stopped
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.fault
@@ -34,12 +35,13 @@ def test_an_object_overwritten_before_its_pod_reads_it_is_superseded_and_the_new
 
 
 def test_an_object_overwritten_while_its_pod_converts_it_keeps_its_own_result_beside_the_new_one(plane: Plane) -> None:
-    old = plane.put("run.mcap", robot_recording(seed=1, seconds=20))
+    old = plane.put("run.mcap", robot_recording(seed=1, seconds=3))
     plane.record(old)
+    plane.airflow.start_pod = functools.partial(plane.start_pod, variables=SLEEPS_CONVERTED)
     plane.dispatcher()
-    pod = eventually(lambda: next((pods[0] for pods in plane.airflow.pods.values() if pods), None), SECONDS)
-    eventually(lambda: reading_is_over(pod.pid), SECONDS, plane.logs)
-    pod.send_signal(signal.SIGSTOP)
+    pod = eventually(lambda: next((pods[0] for pods in [*plane.airflow.pods.values()] if pods), None), SECONDS)
+    eventually(lambda: is_stopped(pod.pid), SECONDS, plane.logs)
+    plane.airflow.start_pod = plane.start_pod
 
     new = plane.put("run.mcap", small_recording())
     plane.record(new)

@@ -78,6 +78,11 @@ def done(world: StackWorld) -> int:
     return sum(row["state"] == "done" for row in world.ledger.rows(world.prefix))
 
 
+def age(process: psutil.Process) -> float:
+    """In seconds, by the clock that counts from the boot: psutil's time of the boot is cut to whole seconds."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - (process.create_time() - psutil.boot_time())
+
+
 def worker_with_a_fresh_task(world: StackWorld) -> tuple[str, list[psutil.Process]] | None:
     """A worker that has just begun a task, with everything below it; its tasks are children of its children."""
     for name in ("worker-1", "worker-2"):
@@ -86,6 +91,6 @@ def worker_with_a_fresh_task(world: StackWorld) -> tuple[str, list[psutil.Proces
         with contextlib.suppress(psutil.NoSuchProcess):  # slots and tasks come and go
             worker = psutil.Process(running.pid)
             tasks = [task for slot in worker.children() for task in slot.children()]
-            if any(time.time() - task.create_time() < FRESH for task in tasks):
+            if any(age(task) < FRESH for task in tasks):
                 return name, [worker, *worker.children(recursive=True)]
     return None

@@ -12,7 +12,7 @@ from kubernetes.client import models as k8s
 
 SLOW = """
 import time
-for number in range(4):
+for number in range(10):
     print("slow line", number)
     time.sleep(0.2)
 """
@@ -58,7 +58,7 @@ with DAG("pods_operator", schedule=None, start_date=datetime(2026, 1, 1)) as dag
     pod("crash", "import os; os.kill(os.getpid(), 9)", skip_on_exit_code=137)
     pod("missing_secret", "", env_vars=[k8s.V1EnvVar(name="X", value_from=secret("nowhere", "x"))])
     pod("sidecar", "", do_xcom_push=True)
-    pod("killed", "import time; time.sleep(600)", execution_timeout=timedelta(seconds=2), termination_grace_period=1)
+    pod("killed", "import time; time.sleep(600)", execution_timeout=timedelta(seconds=6), termination_grace_period=1)
     pod("deferred", SLOW, deferrable=True, poll_interval=0.2)
     pod("deferred_logs", SLOW, deferrable=True, poll_interval=0.2, logging_interval=1)
     pod("deferred_exit_65", "raise SystemExit(65)", deferrable=True, poll_interval=0.2, skip_on_exit_code=65)

@@ -123,12 +123,14 @@ def test_delete_waits_until_the_process_has_ended(kubectl: Kubectl, server: Pods
     assert server.get("waited") is None
 
 
-def test_watching_shows_each_state(kubectl: Kubectl, server: PodsServer) -> None:
-    server.create("seen", "input_wait = __import__('time').sleep(0.5)")
+def test_watching_shows_each_state(kubectl: Kubectl, server: PodsServer, tmp_path: Path) -> None:
+    gate = tmp_path / "seen"
+    server.create("seen", f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)")
     watching = kubectl.start("get", "pods", "-w", "-l", "test=seen", "--no-headers")
     assert watching.stdout is not None
     first = watching.stdout.readline()
 
+    gate.touch()
     server.ended("seen")
     second = watching.stdout.readline()
     watching.terminate()

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -18,6 +19,7 @@ from fieldpipe.local.kafka import TansuServer, TopicCreation
 from fieldpipe.local.mariadb import PORT, USER, MariadbServer
 from tests.mariadb_servers import Mariadb
 from tests.servers import Postgres, Running, Store
+from tests.sockets import listening
 from tests.waiting import eventually
 
 INTEGER = 4711
@@ -33,8 +35,7 @@ def _value(url: str) -> int:
 
 def _listens_on(pid: int) -> set[str]:
     server = psutil.Process(pid)
-    sockets = [c for p in [server, *server.children()] for c in p.net_connections(kind="inet")]
-    return {c.laddr.ip for c in sockets if c.status == "LISTEN"}
+    return {address for address, _ in listening([server, *server.children()])}
 
 
 @pytest.fixture
@@ -105,7 +106,8 @@ def test_records_and_topics_survive_a_killed_kafka(kafka: Running[TansuServer]) 
     with closing(KafkaConsumer(bootstrap_servers=kafka.server.address, auto_offset_reset="earliest")) as consumer:
         consumer.assign([partition])
         consumer.seek(partition, 0)
-        records = eventually(lambda: consumer.poll(timeout_ms=500).get(partition))
+        records: list[Any] = []
+        eventually(lambda: records.extend(consumer.poll(timeout_ms=500).get(partition, ())) or len(records) == 3)
     assert [(record.offset, record.value) for record in records] == [(n, b"%d" % n) for n in offsets]
     assert topics is not None
     assert kafka.server.topics() == topics

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_a_killed_service_serves_again(stack: RunningStack, name: str) -> None:
-    before = stack.service(name)
+    before = stack.await_running(name)
 
     moment = stack.kill(name)
 
@@ -35,7 +35,7 @@ def test_a_recording_converts_after_everything_was_killed_at_once(stack: Running
 
 
 def test_what_a_killed_supervisor_left_is_swept_by_the_next_start(stack: RunningStack) -> None:
-    left = {process.pid for process in stack.processes()}
+    left = {*stack.processes()}
     supervisor = stack.status().supervisor
     os.kill(supervisor.pid, signal.SIGKILL)
     eventually(lambda: not supervisor.alive())
@@ -43,7 +43,7 @@ def test_what_a_killed_supervisor_left_is_swept_by_the_next_start(stack: Running
 
     stack.up()
 
-    assert {process.pid for process in stack.processes()} & left == set()
+    assert {*stack.processes()} & left == set()
     assert all(s.state in (State.SERVING, State.DONE) for s in stack.status().services)
 
 

@@ -182,7 +182,7 @@ def test_devices_and_pods_of_a_transaction_are_one_update(etcd: Etcd) -> None:
 
 
 def test_deletions_and_leases_that_end_are_changes(etcd: Etcd, any_etcd: RunningEtcd) -> None:
-    lease = any_etcd.grant(1)
+    lease = any_etcd.grant(4)
     any_etcd.put("/Device/leased/0", "x", lease)
     after = etcd.put(device(1), b"1")
     deleted = etcd.delete(device(1))
@@ -362,26 +362,26 @@ def test_a_killed_server_ends_the_watch_and_the_same_client_goes_on(own_etcd: Ru
 
 
 def test_a_server_that_hangs_is_noticed(any_etcd: RunningEtcd) -> None:
-    with connect(any_etcd, silence_seconds=1.0) as etcd:
+    with connect(any_etcd, silence_seconds=2.0) as etcd:
         after = etcd.put(device(1), b"1")
         with etcd.watch(after, any_etcd.cluster_id) as watch:
             watch.take()
             with any_etcd.suspended():
                 begin = time.monotonic()
-                with pytest.raises(EtcdUnavailable, match="silent for 1 s"):
+                with pytest.raises(EtcdUnavailable, match="silent for 2 s"):
                     for _ in watch:
                         pass
                 with pytest.raises(EtcdUnavailable):
                     etcd.now()
-                assert 1.5 < time.monotonic() - begin < 6
+                assert 3 < time.monotonic() - begin < 20
 
 
 def test_an_idle_server_is_not_taken_for_one_that_hangs(any_etcd: RunningEtcd) -> None:
-    with connect(any_etcd, silence_seconds=0.6) as etcd:
+    with connect(any_etcd, silence_seconds=2.0) as etcd:
         after = etcd.put(device(1), b"1")
         with etcd.watch(after, any_etcd.cluster_id) as watch:
             begin = time.monotonic()
-            while time.monotonic() - begin < 1.5:
+            while time.monotonic() - begin < 5:
                 watch.take()
 
 

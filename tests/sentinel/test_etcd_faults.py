@@ -40,7 +40,7 @@ def watching(sql_url: str, tmp_path: Path) -> Iterator[Watching]:
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Iterator[tuple[Watching, Engine]]:
     """For what does not depend on the database."""
-    url = f"sqlite:///{tmp_path / 'sentinel.db'}"
+    url = f"sqlite:///{tmp_path / 'sentinel.db'}?timeout=60"
     engine = connect(SentinelSettings(url=SecretStr(url)), MysqlSettings())
     migrate(engine)
     watching = Watching(url, tmp_path)

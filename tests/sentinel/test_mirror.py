@@ -311,7 +311,7 @@ TRANSACTIONS = st.lists(
 
 
 @given(data=st.data(), before=TRANSACTIONS, after=TRANSACTIONS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_however_changes_are_cut_the_tables_say_what_etcd_says(
     data: st.DataObject, before: list[Any], after: list[Any]
 ) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy.exc import OperationalError
 
 from fieldpipe.crashpoints import VARIABLE
 from fieldpipe.sentinel.etcd import Etcd
@@ -204,7 +205,6 @@ def test_an_etcd_that_was_restored_from_a_backup_wins_over_what_came_after_it(
 
     etcd.kill()
     etcd.restore(tmp_path / "backup.db")
-    etcd.start()
 
     await_equal(engine, etcd, watching.log, 60)
 
@@ -222,14 +222,35 @@ def test_two_watchers_write_everything_once(
         write(etcd, seed=9, count=100)
         await_equal(engine, etcd, watching.log, 60)
         assert watching.process
-        psutil.Process(watching.process.pid).suspend()
+        sleeper = psutil.Process(watching.process.pid)
+        suspend_outside_a_transaction(sleeper, sql_url)
         write(etcd, seed=10, count=50)
         await_equal(engine, etcd, other.log, 60)
-        psutil.Process(watching.process.pid).resume()
+        sleeper.resume()
         write(etcd, seed=11, count=50)
         await_equal(engine, etcd, other.log, 60)
     finally:
         other.kill()
+
+
+def suspend_outside_a_transaction(process: psutil.Process, url: str) -> None:
+    """Else everybody would wait for the lock of one that sleeps."""
+    probe = connect(SentinelSettings(url=SecretStr(url.replace("timeout=60", "timeout=1"))), MysqlSettings())
+
+    def is_suspended() -> bool:
+        process.suspend()
+        try:
+            with probe.begin() as connection:
+                connection.execute(select(checkpoint).with_for_update(nowait=True))
+        except OperationalError:  # somebody has the lock, and it may be this one
+            process.resume()
+            return False
+        return True
+
+    try:
+        eventually(is_suspended, 60)
+    finally:
+        probe.dispose()
 
 
 @pytest.mark.fault

@@ -1,16 +1,20 @@
 """Looks at the tables while others write them: what they say is what etcd had at their checkpoint, at any moment."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
 
 from sqlalchemy import Engine, func, select
 
-from fieldpipe.sentinel.etcd import Compacted, Etcd
+from fieldpipe.sentinel.etcd import Compacted, Etcd, EtcdUnavailable
 from fieldpipe.sentinel.keys import Entry
 from fieldpipe.sentinel.rows import rows_of
 from fieldpipe.sentinel.tables import checkpoint, entries, history
 from fieldpipe.settings import EtcdSettings
 from tests.sentinel.models import expected, rows_in
 from tests.waiting import eventually
+
+Answer = TypeVar("Answer")
 
 
 class Witness:
@@ -36,8 +40,7 @@ class Witness:
 
     def await_all(self, log: Callable[[], str], seconds: float = 60.0) -> None:
         """Until the mirror is where etcd is now."""
-        with Etcd(self._etcd) as etcd:
-            now = etcd.now().revision
+        now = self._ask(lambda etcd: etcd.now().revision)
         eventually(lambda: self.look() >= now, seconds, log)
 
     def was_written_twice(self) -> bool:
@@ -48,8 +51,17 @@ class Witness:
 
     def _listed(self, revision: int) -> list[Entry] | None:
         """None: etcd has forgotten it."""
-        with Etcd(self._etcd) as etcd:
-            try:
-                return [entry for page in etcd.snapshot(revision).pages for entry in page]
-            except Compacted:
-                return None
+        try:
+            return self._ask(lambda etcd: [entry for page in etcd.snapshot(revision).pages for entry in page])
+        except Compacted:
+            return None
+
+    def _ask(self, question: Callable[[Etcd], Answer]) -> Answer:
+        """Again and again, while a cluster has no leader."""
+
+        def asked() -> list[Answer]:
+            with Etcd(self._etcd) as etcd, suppress(EtcdUnavailable):
+                return [question(etcd)]
+            return []
+
+        return eventually(asked, 30)[0]

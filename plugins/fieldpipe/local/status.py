@@ -10,7 +10,7 @@ import psutil
 
 from fieldpipe.local.credentials import write_private
 
-_SAME_START = 1.0  # seconds by which two readings of a process's start time may differ
+_SAME_START = 1.5  # seconds by which two readings of a process's start may differ: the boot's is cut to whole ones
 
 
 class State(StrEnum):

@@ -71,7 +71,7 @@ def test_poison_key_does_not_block_what_comes_behind(ledger, minio, webhook, com
     minio.client.put("raw-data", "$(MINIO_SECRET_KEY)\n{{ 7*7 }}.mcap", b"x")
     minio.client.put("raw-data", "behind.mcap", b"x")
     eventually(lambda: len(ledger.rows()) == 2)
-    assert [row["key"] for row in ledger.rows()] == ["$(MINIO_SECRET_KEY)\n{{ 7*7 }}.mcap", "behind.mcap"]
+    assert {row["key"] for row in ledger.rows()} == {"$(MINIO_SECRET_KEY)\n{{ 7*7 }}.mcap", "behind.mcap"}
 
 
 @pytest.mark.parametrize(

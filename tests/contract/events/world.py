@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from fieldpipe.events.ledger import Ledger
 from fieldpipe.events.notification import Event, Status
 from fieldpipe.events.routes import Route, Routes
 from fieldpipe.handover import Outcome, Report, report_key
+from fieldpipe.local.ports import free_port
 from fieldpipe.local.process import Child, Command
 from fieldpipe.store import ObjectStore
 from tests.contract.events.stub_airflow import StubAirflow
@@ -154,7 +154,7 @@ class WebhookProcess:
     """The real webhook under gunicorn on a port of its own; `environment` as gunicorn shall see it."""
 
     def __init__(self, folder: Path, ledger_url: str, mark: str, **environment: str) -> None:
-        self.port = _free_port()
+        self.port = free_port(set())
         self.log = folder / "webhook.log"
         self.base = f"http://127.0.0.1:{self.port}"
         self.url = f"{self.base}/minio-event"
@@ -201,9 +201,3 @@ class WebhookProcess:
             return self.http.get("/health").status_code == 200
         except httpx.TransportError:
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -41,7 +41,7 @@ class MemoryStore:
         return self.objects[key], ""
 
 
-@settings(deadline=None, max_examples=50)  # the first recordings take longer
+@settings(max_examples=50)  # the first recordings take longer
 @given(
     sizes=st.lists(st.sampled_from([1, MOST_BYTES // 2, MOST_BYTES]), max_size=6),
     outcomes=st.lists(st.sampled_from(["works", "fails", "answer lost"]), max_size=8),

@@ -14,7 +14,7 @@ from tests.unit.broker.readings import reading
 from tests.waiting import eventually
 
 LONG = 30.0
-SHORT = 0.2
+SHORT = 0.5
 A, B = Reply(b"a"), Reply(b"b")
 
 Start = Callable[..., Handlers]
@@ -153,7 +153,7 @@ def test_after_the_deadline_there_is_no_answer(start: Start, slow: Callable[[], 
     handlers = start({"slow": slow(), "silent": Says(None)}, SHORT)
 
     began = time.monotonic()
-    with pytest.raises(HandlersTooSlow, match=r"no answer within 0\.2 s from slow"):
+    with pytest.raises(HandlersTooSlow, match=r"no answer within 0\.5 s from slow"):
         ask(handlers)
     assert time.monotonic() - began >= SHORT
 
@@ -175,7 +175,7 @@ def test_one_that_does_not_end_is_left_out_until_it_does(start: Start, slow: Cal
 
     hanging.go.set()
     eventually(lambda: not handlers.counts()["hanging"].out)
-    assert ask(handlers) == B
+    eventually(lambda: ask(handlers) == B)
 
 
 def test_one_that_is_late_again_and_again_is_left_out_and_tried_without_anybody_waiting(start: Start) -> None:

@@ -132,7 +132,7 @@ def cuts(draw: st.DrawFn) -> Cut:
     return Cut(every, draw(st.permutations([part for part in parts if part])))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(cuts())
 def test_the_table_is_the_same_however_the_hour_was_cut_and_in_whatever_order_parts_came(cut: Cut) -> None:
     if cut.rows:

@@ -18,7 +18,7 @@ ROS1 = (*NUMBERS, Kind.STRING, Kind.ROS1_TIME, Kind.ROS1_DURATION)
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=80, suppress_health_check=SLOW)
 @given(roots(CDR), st.integers(0, 2**32))
 def test_damaged_cdr_is_the_same_to_both_executors(root: Struct, seed: int) -> None:
     dice = Random(seed)
@@ -33,7 +33,7 @@ def test_damaged_cdr_is_the_same_to_both_executors(root: Struct, seed: int) -> N
     assert len(left) <= DAMAGES
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=80, suppress_health_check=SLOW)
 @given(roots(ROS1, bounds=False), st.integers(0, 2**32))
 def test_damaged_ros1_is_the_same_to_both_executors(root: Struct, seed: int) -> None:
     dice = Random(seed)

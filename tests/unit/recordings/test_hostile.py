@@ -16,9 +16,9 @@ from tests.builders import Channel, mcap
 from tests.unit.recordings.conftest import Convert
 
 MAGIC = b"\x89MCAP0\r\n"
-SECONDS, MEBIBYTES = 0.1, 64  # of CPU, and of memory besides what any conversion takes
+SECONDS, MEBIBYTES = 0.1, 64  # of CPU, at best, and of memory besides what any conversion takes
 PROBE = """
-import json, sys, time
+import json, shutil, sys, time
 from pathlib import Path
 from fieldpipe.errors import PermanentError
 from fieldpipe.recordings.convert import convert
@@ -28,17 +28,20 @@ def peak():  # not ru_maxrss: that is handed down by the process that started th
 
 def run(path):
     folder = Path(path).with_suffix(".out")
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    began = time.process_time()
     try:
         made = convert(Path(path), folder, processed_at="")
-        return [*made.errors, *made.warnings]
+        notes = [*made.errors, *made.warnings]
     except PermanentError as error:
-        return [str(error)]
+        notes = [str(error)]
+    return time.process_time() - began, notes
 
 run(sys.argv[1])
-before, began = peak(), time.process_time()
-notes = run(sys.argv[2])
-print(json.dumps([time.process_time() - began, peak() - before, notes]))
+before = peak()
+runs = [run(sys.argv[2]) for _ in range(3)]
+print(json.dumps([min(seconds for seconds, _ in runs), peak() - before, runs[0][1]]))
 """
 
 

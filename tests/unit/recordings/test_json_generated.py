@@ -20,7 +20,7 @@ from fieldpipe.recordings.jsonrows import JsonDecoder
 from fieldpipe.recordings.plan import Shape
 from tests.unit.recordings import agreement
 
-many = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 
 NAMES = ("a", "b", "c", "longer name", "12345678", "é", 'q"', "b\\", "\n", "")
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")

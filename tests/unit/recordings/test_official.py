@@ -82,7 +82,7 @@ def plain(type_: Type, read: Any) -> Any:
     return read
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=100, suppress_health_check=SLOW)
 @given(roots(ROS2), st.integers(0, 2**32))
 def test_any_message_of_ros2_is_read_as_the_official_library_reads_it(root: Struct, seed: int) -> None:
     text = in_ros2(root)
@@ -98,7 +98,7 @@ def test_any_message_of_ros2_is_read_as_the_official_library_reads_it(root: Stru
     assert [encode(root, value) for value in messages] == payloads
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=50, suppress_health_check=SLOW)
 @given(roots(ROS1, bounds=False), st.integers(0, 2**32))
 def test_any_message_of_ros1_is_read_as_the_official_library_reads_it(root: Struct, seed: int) -> None:
     text = in_ros1(root)
@@ -136,7 +136,7 @@ def ros1_classes(name: str, text: str) -> dict[str, Any]:
     return classes
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=40, suppress_health_check=SLOW)
 @given(roots(ROS2), st.integers(0, 2**32))
 def test_byte_order_and_version_change_nothing_but_the_bytes(root: Struct, seed: int) -> None:
     (value, *_) = drawn_messages(root, seed)

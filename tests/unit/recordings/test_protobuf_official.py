@@ -23,7 +23,7 @@ COMPARABLE = {
     "scalars": tuple(kind for kind in protobufs.SCALARS if kind != protobufs.Field.TYPE_ENUM),
 }
 
-many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=300, suppress_health_check=list(HealthCheck))
 seeds = st.integers(0, 2**32)
 
 

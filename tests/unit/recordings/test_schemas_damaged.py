@@ -41,7 +41,7 @@ def compiled(parse: Parse, text: str) -> None:
         compile_plan(root, wire=Wire.ROS1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(roots((*NUMBERS, Kind.STRING)), st.integers(0, 2**32))
 def test_any_damage_leaves_a_plan_or_a_reason(root: Struct, seed: int) -> None:
     dice = Random(seed)
