@@ -44,8 +44,10 @@ class Place:
     run: Callable[..., Outcome]
 
     def configuration(self, kind: str) -> dict[str, str]:
-        found: dict[str, str] = self.worker.call("GET", f"/connectors/{self.prefix}-{kind}/config")
-        return found
+        """Of a connector that is there, though a worker that takes in a change may not know it for a moment."""
+        path = f"/connectors/{self.prefix}-{kind}/config"
+        found = eventually(lambda: [each for each in [self.worker.call("GET", path)] if isinstance(each, dict)], 30)
+        return found[0]
 
     def states(self, kind: str = "image") -> list[str]:
         found = self.worker.call("GET", f"/connectors/{self.prefix}-{kind}/status")

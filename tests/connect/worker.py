@@ -109,7 +109,7 @@ class ConnectWorker(Running[WorkerServer]):
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A request of the test's own; what came back, or the status code when it was refused.
 
-        A worker that is just taking in a change refuses everything with 409: it is asked again then.
+        A worker that is just taking in a change refuses everything, with 409 or as its own failure: it is asked again.
         """
         content = None if body is None else json.dumps(body).encode()
         request = Request(self.url + path, content, {"Content-Type": "application/json"}, method=method)
@@ -119,7 +119,8 @@ class ConnectWorker(Running[WorkerServer]):
                 with urlopen(request, timeout=30) as answer:
                     return (json.loads(answer.read() or b"null"),)
             except HTTPError as refusal:
-                return None if refusal.code == HTTPStatus.CONFLICT else (refusal.code,)
+                is_busy = refusal.code == HTTPStatus.CONFLICT or refusal.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+                return None if is_busy else (refusal.code,)
 
         return eventually(ask, START_SECONDS)[0]
 
