@@ -76,6 +76,10 @@ class Writer:
             tables[left.channel].take(left, content, found)
         self._spool.later(converted.release)
 
+    def catch_up(self) -> None:
+        """See Consumer."""
+        self._spool.catch_up()
+
     def _route(self, part: Part) -> Segment | None:
         tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}
         sharing = Counter(tables.values())

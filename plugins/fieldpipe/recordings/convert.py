@@ -14,7 +14,7 @@ from fieldpipe.crashpoints import reach
 from fieldpipe.handover import PIPELINE_VERSION
 from fieldpipe.recordings.container import Container, NotMcap
 from fieldpipe.recordings.conversion import Writer
-from fieldpipe.recordings.crew import Crew, available
+from fieldpipe.recordings.crew import available
 from fieldpipe.recordings.csvfile import convert_csv
 from fieldpipe.recordings.executors import executor
 from fieldpipe.recordings.health import Health
@@ -67,7 +67,7 @@ def convert_from(reader: Reader, folder: Path, *, processed_at: str, options: Op
     """
     notes = Notes()
     workers = options.workers or (available() if reader.size > SMALL else 1)
-    with full_disk_is_transient(folder), Spool(folder, beside=workers > 1) as spool:
+    with full_disk_is_transient(folder), Spool(folder) as spool:
         try:
             container = Container(reader, folder, notes)
         except NotMcap:
@@ -111,8 +111,7 @@ def _convert(
     tables = Tables(spool, options, runner)
     tables.expect(len({*survey.topics()}))
     writer = Writer(survey, spool, tables, options, notes)
-    with Crew(workers) as crew:
-        Pipeline(runner, crew, writer).run(container.blocks(writer.can_skip))
+    Pipeline(runner, workers, writer).run(container.blocks(writer.can_skip))
     survey.health.skipped = container.chunks_skipped
     for topic in survey.topics():
         tables.declare(topic)

@@ -5,13 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
-from typing import Generic, ParamSpec, Protocol, TypeVar
-
-P = ParamSpec("P")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGEST = 16 * 1024 * 1024  # bytes that are taken from the pool: those of most chunks
@@ -19,48 +14,21 @@ _KEPT = 4 * _LARGEST  # bytes that may be free at its end
 MOST = 4  # workers, unless somebody asks for more
 
 
-class Task(Protocol[R_co]):
-    """Work that somebody does, or has done."""
+def work_together(workers: int, work: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Have so many threads do the same, or the caller alone. Returns when all have; raises what one of them raised.
 
-    def done(self) -> bool:
-        """Whether `result` returns at once."""
-        ...
-
-    def result(self) -> R_co:
-        """What the work gave; raises what it raised."""
-        ...
-
-
-class Crew:
-    """`size` workers. One worker is the caller: the work is done when its result is asked for."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        if size > 1:
-            _share_memory()
-        self._pool = ThreadPoolExecutor(size) if size > 1 else None
-
-    def __enter__(self) -> Crew:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
-
-    def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Task[R]:
-        """Have something done."""
-        return self._pool.submit(work, *args, **kwargs) if self._pool else _Own(lambda: work(*args, **kwargs))
-
-
-class _Own(Generic[R]):
-    def __init__(self, work: Callable[[], R]) -> None:
-        self._work = work
-
-    def done(self) -> bool:
-        return True
-
-    def result(self) -> R:
-        return self._work()
+    `stop` makes them return soon: when one has failed, or the caller is interrupted.
+    """
+    if workers == 1:
+        work()
+        return
+    _share_memory()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for done in as_completed([pool.submit(work) for _ in range(workers)]):
+                done.result()
+        finally:
+            stop()
 
 
 @cache

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 from fieldpipe.recordings.convert import Source
-from fieldpipe.recordings.crew import Crew, Task
 from fieldpipe.recordings.locations import ObjectPlace, parse
 from fieldpipe.recordings.reader import LocalReader, Reader
 from fieldpipe.recordings.workspace import sweep, workspace
@@ -28,10 +29,10 @@ HASHED_AT_ONCE = 1024 * 1024  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A recording that can be read. What its ETag is may take as long to find out as its bytes take to read."""
+    """A recording that can be read. What `source` gives may take as long to find out as its bytes take to read."""
 
     reader: Reader
-    source: Task[Source]
+    source: Callable[[], Source]
     modified: datetime
 
 
@@ -49,10 +50,13 @@ def open_location(place: str, connect: Connect, *, workers: int | None = None) -
 def _open_file(path: Path, workers: int | None, stack: ExitStack) -> Opened:
     reader = stack.enter_context(LocalReader(path))
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    beside = stack.enter_context(Crew(1 if workers == 1 else 2))
     is_over = Event()
+    hashed: Callable[[], Source] = partial(_hashed, path, reader, modified, is_over)
+    if workers != 1:
+        beside = stack.enter_context(ThreadPoolExecutor(1))
+        hashed = beside.submit(hashed).result
     stack.callback(is_over.set)
-    return Opened(reader, beside.submit(lambda: _hashed(path, reader, modified, is_over)), modified)
+    return Opened(reader, hashed, modified)
 
 
 def _hashed(path: Path, reader: Reader, modified: datetime, is_over: Event) -> Source:
@@ -73,4 +77,4 @@ def _open_object(place: ObjectPlace, connect: Connect, stack: ExitStack) -> Open
     folder = stack.enter_context(workspace())
     reader, found = stack.enter_context(opened(store, place.bucket, place.key, folder, etag=etag))
     source = source_of(found)
-    return Opened(reader, Crew(1).submit(lambda: source), source.modified)
+    return Opened(reader, lambda: source, source.modified)

@@ -61,11 +61,11 @@ def convert_location(
         if window != ALL:
             options = window.of(options, _first_time(opened.reader, folder) if window.needs_start else 0)
         if existing := place.read(MANIFEST):
-            found = _same(existing, opened.source.result(), options, place)
+            found = _same(existing, opened.source(), options, place)
             return Result(place.where(MANIFEST), found, was_there=True)
         reader = stack.enter_context(watch(opened.reader))
         conversion = convert_from(reader, folder, processed_at=utc_text(opened.modified), options=options)
-        made, _ = publish(conversion, opened.source.result(), place)
+        made, _ = publish(conversion, opened.source(), place)
         return Result(place.where(MANIFEST), made, was_there=False)
 
 

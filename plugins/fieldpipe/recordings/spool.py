@@ -1,20 +1,19 @@
 """Where results grow before they are published: files in a temporary folder, written in large blocks.
 
 A recording may have thousands of topics: only some files stay open, and what all of them hold back together is
-bounded. What is written is hashed on the way, so that no file is read again for that: several files at once, and where
-several threads work, by one of its own, because it takes as long as writing.
+bounded. What is written is hashed on the way, so that no file is read again for that: several files at once, and, as it
+takes as long as writing, by another thread than the one that writes next, if there is one.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from queue import Queue
-from threading import Event, Thread
+from threading import Lock
 
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import TransientError
@@ -32,27 +31,21 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Spool:
-    """The files of one conversion, until the context ends. `beside`: sums are taken by a thread of its own."""
+    """The files of one conversion, until the context ends. One thread at a time writes; any may `catch_up`."""
 
-    def __init__(self, folder: Path, *, beside: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._thread = Thread(target=self._work, name="sums") if beside else None
-        self._queue: Queue[Work | None] = Queue(BEHIND)
-        self._pieces: list[Piece] = []  # whose sums nobody was told to take
-        self._failure: MemoryError | None = None  # of the thread
+        self._pieces: list[Piece] = []  # whose sums are not asked for yet
+        self._behind: deque[tuple[list[Piece], Work]] = deque()  # what is asked for, and then to be done
+        self._catching_up = Lock()
         self._held = 0
         self._parts: list[Part] = []
         self._open: dict[Path, int] = {}  # descriptors, the one that was used last at the end
 
     def __enter__(self) -> Spool:
-        if self._thread:
-            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._thread:
-            self._queue.put(None)
-            self._thread.join()
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
@@ -84,27 +77,34 @@ class Spool:
             self.later(_nothing)
 
     def later(self, work: Work) -> None:
-        """Have something done that does not fail, after everything that was said before."""
-        pieces, self._pieces = self._pieces, []
-        if self._thread:
-            self._queue.put(partial(_take_sums, pieces, work))
-        else:
-            _take_sums(pieces, work)
+        """Have something done after the sums of everything that was written before. Raises what `catch_up` raises."""
+        self._behind.append((self._pieces, work))
+        self._pieces = []
+        if len(self._behind) > BEHIND:
+            with self._catching_up:
+                self._take_sums()
+
+    def catch_up(self) -> None:
+        """Take the sums that were asked for, unless somebody is doing that. Raises MemoryError."""
+        while self._behind and self._catching_up.acquire(blocking=False):
+            try:
+                self._take_sums()
+            finally:
+                self._catching_up.release()
 
     def wait(self) -> None:
-        """Until everything is done that was said before. Raises MemoryError if there was too little for the sums."""
-        done = Event()
-        self.later(done.set)
-        done.wait()
-        if self._failure:
-            raise self._failure
+        """Until everything is done that was said before. Raises what `catch_up` raises."""
+        self.later(_nothing)
+        with self._catching_up:
+            self._take_sums()
 
-    def _work(self) -> None:
-        while work := self._queue.get():
+    def _take_sums(self) -> None:
+        while self._behind:
+            pieces, work = self._behind.popleft()
             try:
+                sums.update(pieces)
+            finally:
                 work()
-            except MemoryError as error:
-                self._failure = error
 
     def held(self, change: int) -> None:
         """A file holds back that many bytes more (or less)."""
@@ -176,13 +176,6 @@ def _write(descriptor: int, block: bytes | memoryview) -> None:
     """All of it: a disk that becomes full takes a part, and says so only when it is asked to take the rest."""
     while len(block := block[os.write(descriptor, block) :]):
         continue
-
-
-def _take_sums(pieces: list[Piece], work: Work) -> None:
-    try:
-        sums.update(pieces)
-    finally:
-        work()
 
 
 def _nothing() -> None:

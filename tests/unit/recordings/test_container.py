@@ -17,7 +17,6 @@ from mcap.writer import CompressionType
 from fieldpipe.errors import PermanentError
 from fieldpipe.recordings import chunks, definitions
 from fieldpipe.recordings.container import Block, Container, NotMcap, Remark
-from fieldpipe.recordings.crew import Crew
 from fieldpipe.recordings.executor import Content, Converted, Selection
 from fieldpipe.recordings.messages import Message, message
 from fieldpipe.recordings.notes import Notes
@@ -70,14 +69,16 @@ class Collector:
         topics = self._topics[segment.selection]
         self.found += [Found(topics[left.channel], message(content, left)) for left in converted.left]
 
+    def catch_up(self) -> None:
+        pass
+
 
 def messages_of(content: bytes, folder: Path, notes: Notes) -> tuple[list[Found], Survey]:
     """Every message that comes out, and what was found out on the way."""
     container, executor = Container(MemoryReader(content), folder, notes), ReferenceExecutor()
     survey = Survey(container, executor, notes)
     collector = Collector(survey, notes)
-    with Crew(1) as crew:
-        Pipeline(executor, crew, collector).run(container.blocks())
+    Pipeline(executor, 1, collector).run(container.blocks())
     return collector.found, survey
 
 

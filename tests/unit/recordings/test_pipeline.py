@@ -1,18 +1,25 @@
 """A conversion gives the same bytes whoever works on it, and however it is cut into pieces."""
 
+import os
 import random
+import signal
 import struct
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from fieldpipe.recordings import chunks, container, pipeline
 from fieldpipe.recordings import convert as module
+from fieldpipe.recordings.convert import convert_from
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.reference import ReferenceExecutor
-from tests.builders import START, Channel, json_topic, mcap, robot_recording, ros2, sent
+from fieldpipe.store import StoreUnavailable
+from tests.builders import START, Channel, MemoryReader, json_topic, mcap, robot_recording, ros2, sent
 from tests.unit.recordings.conftest import Convert, Converted
 
 SECOND = 1_000_000_000
@@ -20,7 +27,7 @@ MEBIBYTE = 1024 * 1024
 HEAVY = {"minio", "pydantic", "urllib3", "structlog", "rich", "airflow", "pandas", "numpy", "google.protobuf"}
 
 
-def mixed() -> bytes:
+def mixed(chunk_size: int = 5000) -> bytes:
     """Tables, pictures, raw payloads, rows of a list, times that go backwards, several chunks."""
     dice = random.Random(1)
     camera = ros2("/cam", "string format\nuint8[] data", "sensor_msgs/msg/CompressedImage")
@@ -38,7 +45,7 @@ def mixed() -> bytes:
             (odd, time, bytes(index % 7)),
         ]
         messages += [(camera, time, camera.encode({"format": "jpeg", "data": bytes(200)}))] if index % 20 == 0 else []
-    return mcap(messages, chunk_size=5000)
+    return mcap(messages, chunk_size=chunk_size)
 
 
 def damaged() -> bytes:
@@ -100,6 +107,54 @@ def test_the_executor_changes_nothing(name: str, convert: Convert, monkeypatch: 
     monkeypatch.setattr(module, "executor", ReferenceExecutor)
 
     assert same(convert(RECORDINGS[name], Options(workers=3)), fast)
+
+
+class Eventful(MemoryReader):
+    """A recording in the middle of which something happens; counts how often it is read."""
+
+    def __init__(self, content: bytes, happen: Callable[[], None]) -> None:
+        super().__init__(content)
+        self.reads = 0
+        self._happen = happen
+
+    def read(self, start: int, length: int) -> bytes:
+        self.reads += 1
+        if self.size // 3 < start < self.size * 2 // 3:
+            self._happen()
+        return super().read(start, length)
+
+
+def unavailable() -> None:
+    raise StoreUnavailable("the store is gone")
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_store_that_goes_away_in_the_middle_ends_the_conversion(workers: int, tmp_path: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(StoreUnavailable, match="the store is gone"):
+        convert_from(Eventful(mixed(), unavailable), tmp_path, processed_at="", options=Options(workers=workers))
+
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_an_interrupt_ends_the_conversion_soon(workers: int, tmp_path: Path) -> None:
+    once, slow = iter([signal.SIGINT]), Event()
+
+    def interrupt() -> None:
+        for number in once:
+            os.kill(os.getpid(), number)
+        slow.wait(0.01)
+
+    content = mixed(chunk_size=300)
+    (all_read := tmp_path / "all").mkdir()
+    (interrupted := tmp_path / "interrupted").mkdir()
+    whole, part = Eventful(content, lambda: None), Eventful(content, interrupt)
+    convert_from(whole, all_read, processed_at="", options=Options(workers=workers))
+    with pytest.raises(KeyboardInterrupt):
+        convert_from(part, interrupted, processed_at="", options=Options(workers=workers))
+
+    assert part.reads < whole.reads * 2 // 3
 
 
 @pytest.mark.parametrize("workers", [1, 4])

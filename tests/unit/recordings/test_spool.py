@@ -2,29 +2,49 @@
 
 import hashlib
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 
 import pytest
 
-from fieldpipe.recordings.spool import BEHIND, LARGE, Spool, write_new
+from fieldpipe.recordings.spool import BEHIND, LARGE, Part, Spool, write_new
 
 
-@pytest.mark.parametrize("beside", [False, True])
-def test_a_block_is_given_back_when_its_sum_is_taken_and_few_wait(beside: bool, tmp_path: Path) -> None:
-    free: list[bytearray] = []
+def filled(free: "SimpleQueue[bytearray]", spool: Spool) -> tuple[Part, int]:
+    """A file of many blocks, and how many of them were there at a time."""
     made = 0
-    with Spool(tmp_path, beside=beside) as spool:
-        part = spool.part("a.csv")
-        for number in range(1000):
-            if not free:
-                free.append(bytearray(LARGE))
-                made += 1
-            block = free.pop()
-            block[:] = number.to_bytes(2, "big") * (LARGE // 2)
-            part.write(memoryview(block))
-            part.later(partial(free.append, block))
-        found = part.sha256
+    part = spool.part("a.csv")
+    for number in range(1000):
+        if free.empty():
+            free.put(bytearray(LARGE))
+            made += 1
+        block = free.get()
+        block[:] = number.to_bytes(2, "big") * (LARGE // 2)
+        part.write(memoryview(block))
+        part.later(partial(free.put, block))
+    return part, made
+
+
+@pytest.mark.parametrize("helpers", [0, 1, 3])
+def test_a_block_is_given_back_when_its_sum_is_taken_and_few_wait(helpers: int, tmp_path: Path) -> None:
+    is_over = Event()
+
+    def help_out(spool: Spool) -> None:
+        while not is_over.wait(0.0001):
+            spool.catch_up()
+
+    with ThreadPoolExecutor(max(helpers, 1)) as pool, Spool(tmp_path) as spool:
+        helping = [pool.submit(help_out, spool) for _ in range(helpers)]
+        try:
+            part, made = filled(SimpleQueue(), spool)
+            found = part.sha256
+        finally:
+            is_over.set()
+        for each in helping:
+            each.result()
 
     assert found == hashlib.sha256(part.path.read_bytes()).hexdigest()
     assert made <= BEHIND + 2  # one that is summed, and one that is written
@@ -40,16 +60,15 @@ class NoMemory:
         raise NotImplementedError
 
 
-@pytest.mark.parametrize("beside", [False, True])
-def test_too_little_memory_for_a_sum_is_an_error_and_nobody_waits_for_ever(beside: bool, tmp_path: Path) -> None:
-    done: list[int] = []
-    with Spool(tmp_path, beside=beside) as spool, pytest.raises(MemoryError):  # noqa: PT012 -- whichever is first to know
-        for number in range(2 * BEHIND):
-            spool.sum_later((NoMemory(), b"row"))
-            spool.later(partial(done.append, number))
-        spool.wait()
+def test_too_little_memory_for_a_sum_is_an_error_and_what_it_was_taken_of_is_given_back(tmp_path: Path) -> None:
+    done: list[str] = []
+    with Spool(tmp_path) as spool:
+        spool.sum_later((NoMemory(), b"row"))
+        spool.later(partial(done.append, "released"))
+        with pytest.raises(MemoryError):
+            spool.catch_up()
 
-    assert done == (list(range(2 * BEHIND)) if beside else [0])
+    assert done == ["released"]
 
 
 def test_a_picture_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
