@@ -13,6 +13,7 @@ from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.pipeline import Piece, Segment
 from fieldpipe.recordings.sidecars import Prepared as PreparedFile
+from fieldpipe.recordings.sourcesum import SourceSum
 from fieldpipe.recordings.spool import Spool
 from fieldpipe.recordings.summary import ChunkIndex
 from fieldpipe.recordings.survey import Part, Survey
@@ -30,12 +31,21 @@ class _Routes(Selection):
 class Writer:
     """See pipeline.Consumer."""
 
-    def __init__(self, survey: Survey, spool: Spool, tables: Tables, options: Options, notes: Notes) -> None:
+    def __init__(
+        self,
+        survey: Survey,
+        spool: Spool,
+        tables: Tables,
+        options: Options,
+        notes: Notes,
+        source_sum: SourceSum | None = None,
+    ) -> None:
         self._survey = survey
         self._spool = spool
         self._tables = tables
         self._options = options
         self._notes = notes
+        self._source_sum = source_sum
         self._routes = self._new_routes({})
 
     def can_skip(self, chunk: ChunkIndex) -> bool:
@@ -57,6 +67,9 @@ class Writer:
 
     def scanned(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Sequence[Segment]:
         """See Consumer."""
+        if self._source_sum:
+            for piece in self._source_sum.up_to(block.position):
+                self._spool.sum_later(piece)
         parts = [self._route(part) for part in self._survey.parts(block, content, pieces)]
         return [segment for segment in parts if segment]
 

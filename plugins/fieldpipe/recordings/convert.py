@@ -23,6 +23,7 @@ from fieldpipe.recordings.options import DEFAULT, Options
 from fieldpipe.recordings.outputs import Output
 from fieldpipe.recordings.pipeline import Pipeline
 from fieldpipe.recordings.reader import LocalReader, Reader
+from fieldpipe.recordings.sourcesum import SourceSum
 from fieldpipe.recordings.spool import Spool, full_disk_is_transient
 from fieldpipe.recordings.survey import Survey
 from fieldpipe.recordings.tables import Tables
@@ -59,8 +60,17 @@ def convert(recording: Path, folder: Path, *, processed_at: str, options: Option
         return convert_from(reader, folder, processed_at=processed_at, options=options)
 
 
-def convert_from(reader: Reader, folder: Path, *, processed_at: str, options: Options = DEFAULT) -> Conversion:
+def convert_from(
+    reader: Reader,
+    folder: Path,
+    *,
+    processed_at: str,
+    options: Options = DEFAULT,
+    source_sum: SourceSum | None = None,
+) -> Conversion:
     """Convert a recording into the empty `folder`. `processed_at` goes into the table of one that is CSV text.
+
+    As much of `source_sum` as can be is taken on the way.
 
     Raises PermanentError (reason `not_mcap`, `too_many_topics`), TransientError when the disk is full, and what the
     reader raises.
@@ -73,7 +83,7 @@ def convert_from(reader: Reader, folder: Path, *, processed_at: str, options: Op
         except NotMcap:
             table = convert_csv(reader, spool, processed_at=processed_at)
             return Conversion("csv", [table], options=options)
-        outputs, health = _convert(container, spool, notes, options, workers)
+        outputs, health = _convert(container, spool, notes, options, workers, source_sum)
     reach("recordings.decoded")
     return Conversion("mcap", outputs, notes.warnings, notes.errors, options, health)
 
@@ -104,13 +114,13 @@ def manifest(conversion: Conversion, source: Source) -> dict[str, Any]:
 
 
 def _convert(
-    container: Container, spool: Spool, notes: Notes, options: Options, workers: int
+    container: Container, spool: Spool, notes: Notes, options: Options, workers: int, source_sum: SourceSum | None
 ) -> tuple[list[Output], Health]:
     runner = executor()
     survey = Survey(container, runner, notes, options.wants)
     tables = Tables(spool, options, runner)
     tables.expect(len({*survey.topics()}))
-    writer = Writer(survey, spool, tables, options, notes)
+    writer = Writer(survey, spool, tables, options, notes, source_sum)
     Pipeline(runner, workers, writer).run(container.blocks(writer.can_skip))
     survey.health.skipped = container.chunks_skipped
     for topic in survey.topics():

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING
 
 from fieldpipe.recordings.convert import Source
 from fieldpipe.recordings.locations import ObjectPlace, parse
 from fieldpipe.recordings.reader import LocalReader, Reader
+from fieldpipe.recordings.sourcesum import SourceSum
 from fieldpipe.recordings.workspace import sweep, workspace
 
 if TYPE_CHECKING:  # what knows the store is imported when a place is in it: the SDK takes longer than a small recording
@@ -24,48 +21,33 @@ if TYPE_CHECKING:  # what knows the store is imported when a place is in it: the
 Connect = Callable[[], "ObjectStore"]
 """Connects to the store when a place is in it."""
 
-HASHED_AT_ONCE = 1024 * 1024  # bytes
-
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A recording that can be read. What `source` gives may take as long to find out as its bytes take to read."""
+    """A recording that can be read. `source` says what it is; that may take a `sum` of it, at best taken meanwhile."""
 
     reader: Reader
     source: Callable[[], Source]
     modified: datetime
+    sum: SourceSum | None = None
 
 
 @contextmanager
-def open_location(place: str, connect: Connect, *, workers: int | None = None) -> Iterator[Opened]:
+def open_location(place: str, connect: Connect) -> Iterator[Opened]:
     """Open a path or `s3://bucket/key`. Raises PermanentError when there is no such recording."""
     parsed = parse(place)
     with ExitStack() as stack:
         if isinstance(parsed, Path):
-            yield _open_file(parsed, workers, stack)
+            yield _open_file(parsed, stack)
         else:
             yield _open_object(parsed, connect, stack)
 
 
-def _open_file(path: Path, workers: int | None, stack: ExitStack) -> Opened:
+def _open_file(path: Path, stack: ExitStack) -> Opened:
     reader = stack.enter_context(LocalReader(path))
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    is_over = Event()
-    hashed: Callable[[], Source] = partial(_hashed, path, reader, modified, is_over)
-    if workers != 1:
-        beside = stack.enter_context(ThreadPoolExecutor(1))
-        hashed = beside.submit(hashed).result
-    stack.callback(is_over.set)
-    return Opened(reader, hashed, modified)
-
-
-def _hashed(path: Path, reader: Reader, modified: datetime, is_over: Event) -> Source:
-    digest = hashlib.sha256()
-    for start in range(0, reader.size, HASHED_AT_ONCE):
-        if is_over.is_set():
-            break
-        digest.update(reader.read(start, HASHED_AT_ONCE))
-    return Source("", path.name, digest.hexdigest(), reader.size, modified)
+    taken = SourceSum(reader)
+    return Opened(reader, lambda: Source("", path.name, taken.hexdigest(), reader.size, modified), modified, taken)
 
 
 def _open_object(place: ObjectPlace, connect: Connect, stack: ExitStack) -> Opened:

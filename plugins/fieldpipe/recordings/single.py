@@ -55,7 +55,7 @@ def convert_location(
     converted, or TARGET holds other results.
     """
     with ExitStack() as stack:
-        opened = stack.enter_context(open_location(source, connect, workers=options.workers))
+        opened = stack.enter_context(open_location(source, connect))
         place = _target(parse(target), connect, stack)
         folder = _workspace(place, stack)
         if window != ALL:
@@ -64,14 +64,15 @@ def convert_location(
             found = _same(existing, opened.source(), options, place)
             return Result(place.where(MANIFEST), found, was_there=True)
         reader = stack.enter_context(watch(opened.reader))
-        conversion = convert_from(reader, folder, processed_at=utc_text(opened.modified), options=options)
+        processed_at = utc_text(opened.modified)
+        conversion = convert_from(reader, folder, processed_at=processed_at, options=options, source_sum=opened.sum)
         made, _ = publish(conversion, opened.source(), place)
         return Result(place.where(MANIFEST), made, was_there=False)
 
 
 def check_location(source: str, connect: Connect, *, workers: int | None = None, watch: Watch = nullcontext) -> Checkup:
     """The health of SOURCE. Raises PermanentError when there is no such recording."""
-    with open_location(source, connect, workers=1) as opened, watch(opened.reader) as reader:
+    with open_location(source, connect) as opened, watch(opened.reader) as reader:
         return check(reader, workers)
 
 

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from threading import Event
 
 import pytest
 
-from fieldpipe.recordings import chunks, container, pipeline
+from fieldpipe.recordings import chunks, container, pipeline, sourcesum
 from fieldpipe.recordings import convert as module
 from fieldpipe.recordings.convert import convert_from
 from fieldpipe.recordings.options import Options
@@ -83,6 +84,17 @@ def test_the_number_of_workers_changes_nothing(name: str, workers: int, convert:
 
     assert len(alone.files) > 1
     assert same(convert(RECORDINGS[name], Options(workers=workers)), alone)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+@pytest.mark.parametrize("options", [Options(), Options(workers=1), Options(topics=("/odd", "/b"))])
+@pytest.mark.parametrize("size", [100, sourcesum.AT_ONCE])
+def test_the_sum_of_the_source_is_that_of_its_bytes(
+    name: str, options: Options, size: int, convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sourcesum, "AT_ONCE", size)
+
+    assert convert(RECORDINGS[name], options).manifest["source"]["etag"] == sha256(RECORDINGS[name]).hexdigest()
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
