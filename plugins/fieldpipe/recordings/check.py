@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fieldpipe.recordings.container import Block, Container, Remark
 from fieldpipe.recordings.crew import available
@@ -26,8 +25,7 @@ _COLUMNS = ("topic", "messages", "Hz", "gaps", "unordered", "first", "last", "en
 _NUMBERS = ("messages", "Hz", "gaps", "unordered")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkup:
+class Checkup(NamedTuple):
     """What is known about a recording; `notes` are about what is unusual (warnings) and what is lost (errors)."""
 
     health: Health

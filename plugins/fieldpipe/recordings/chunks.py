@@ -7,9 +7,8 @@ import mmap
 import struct
 import tempfile
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import lz4.frame
 import zstandard
@@ -34,8 +33,7 @@ class ChunkDamaged(FieldpipeError):
     """A chunk cannot be read, or is not what it says."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkHead:
+class ChunkHead(NamedTuple):
     """What a chunk says about itself; its data starts at byte `start` of the file and has `stored` bytes."""
 
     compression: str

@@ -10,9 +10,8 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mcap.opcode import Opcode
 
@@ -39,8 +38,7 @@ class NotMcap(PermanentError):
     """The file does not begin as an MCAP file does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """Something to be told, in its place between the blocks."""
 
     text: str
@@ -203,8 +201,7 @@ class Container:
         return Remark(f"byte {position}: the file ends inside a record", is_error=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     position: int
     head: ChunkHead
     is_complete: bool
@@ -224,8 +221,7 @@ class _Chunk:
         return read_content(self.reader, self.head, self.spool, complete=self.is_complete)
 
 
-@dataclass(frozen=True, slots=True)
-class _DamagedChunk:
+class _DamagedChunk(NamedTuple):
     position: int
     reason: str
     is_complete: bool
@@ -237,8 +233,7 @@ class _DamagedChunk:
         raise ChunkDamaged(self.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(NamedTuple):
     position: int
     content: bytes
     is_complete: bool = True

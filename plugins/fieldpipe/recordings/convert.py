@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fieldpipe.crashpoints import reach
 from fieldpipe.handover import PIPELINE_VERSION
@@ -31,8 +31,7 @@ from fieldpipe.recordings.tables import Tables
 SMALL = 4 * 1024 * 1024  # bytes of a recording that is not worth a crew
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where a recording came from. A local file has an empty bucket and the SHA-256 of its content as ETag."""
 
     bucket: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
+from threading import Thread
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGEST = 16 * 1024 * 1024  # bytes that are taken from the pool: those of most chunks
@@ -23,12 +23,28 @@ def work_together(workers: int, work: Callable[[], None], stop: Callable[[], Non
         work()
         return
     _share_memory()
-    with ThreadPoolExecutor(workers) as pool:
+    failures: list[BaseException] = []
+
+    def watched() -> None:
         try:
-            for done in as_completed([pool.submit(work) for _ in range(workers)]):
-                done.result()
-        finally:
+            work()
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, it is raised where the work was asked for
+            failures.append(error)
             stop()
+
+    threads: list[Thread] = []
+    try:
+        for _ in range(workers):
+            threads.append(Thread(target=watched))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+    finally:
+        stop()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
 
 
 @cache

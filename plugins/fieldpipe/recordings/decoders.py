@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fieldpipe.recordings import ros1msg, ros2idl, ros2msg
+from fieldpipe.recordings import ros1msg, ros2msg
 from fieldpipe.recordings.decode import CdrDecoder
 from fieldpipe.recordings.executor import Decoder
 from fieldpipe.recordings.jsonplan import compile_json
@@ -34,8 +34,7 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
         case "cdr", "ros2msg":
             return _in_order(Wire.CDR, ros2msg.parse(schema.name, _text(schema)), shape, options)
         case "cdr", "ros2idl" | "omgidl" as language:
-            type_ = ros2idl.parse(schema.name, _text(schema), by_ros=language == "ros2idl")
-            return _in_order(Wire.CDR, type_, shape, options)
+            return _in_order(Wire.CDR, _idl(schema, by_ros=language == "ros2idl"), shape, options)
         case "ros1", "ros1msg":
             return _in_order(Wire.ROS1, ros1msg.parse(schema.name, _text(schema)), shape, options)
         case "protobuf", "protobuf":
@@ -52,8 +51,14 @@ def _in_order(wire: Wire, type_: Struct, shape: Shape, options: Options) -> CdrD
     return CdrDecoder(compile_plan(type_, shape, wire=wire), formula_safe=options.formula_safe)
 
 
+def _idl(schema: Schema, *, by_ros: bool) -> Struct:
+    # imported here, as is the next: a small recording takes little longer than its imports
+    from fieldpipe.recordings import ros2idl
+
+    return ros2idl.parse(schema.name, _text(schema), by_ros=by_ros)
+
+
 def _protobuf(schema: Schema, shape: Shape, options: Options) -> Decoder:
-    # imported here, so that only recordings with protobuf pay for its library
     from fieldpipe.recordings.protorows import ProtobufDecoder
     from fieldpipe.recordings.protoschema import compile_protobuf
 

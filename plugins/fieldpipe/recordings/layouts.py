@@ -7,7 +7,7 @@ not primitive. ROS 1 (wiki.ros.org/msg, section 2): no header, little endian, on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fieldpipe.recordings.plan import WIDTHS
 from fieldpipe.recordings.typetree import Kind
@@ -15,8 +15,7 @@ from fieldpipe.recordings.typetree import Kind
 HEADER_SIZE = 4  # bytes; the last two of them say nothing that is needed
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """`order` as struct writes it (< or >), `widest` alignment (1: none), whether collections of what is not primitive
     have a size in front (`delimiters`) and strings a zero behind (`terminated`), and the most bytes that may follow
     the last value (`padding`)."""

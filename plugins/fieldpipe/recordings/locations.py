@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import PermanentError
@@ -14,8 +13,7 @@ from fieldpipe.errors import PermanentError
 SCHEME = "s3://"
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectPlace:
+class ObjectPlace(NamedTuple):
     """An object, or a prefix, in a bucket."""
 
     bucket: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import Lock
 from typing import NamedTuple
 
@@ -33,8 +32,7 @@ class Message(NamedTuple):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """What a decoder made of a payload."""
 
     rows: list[list[str]]

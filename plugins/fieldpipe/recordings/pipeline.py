@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from threading import Condition, Lock
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from fieldpipe.recordings.chunks import ChunkDamaged, forget
 from fieldpipe.recordings.container import Block, Remark
@@ -31,16 +31,14 @@ AHEAD = 1  # blocks a worker that are loaded, and that are converted, before it 
 PIECE = 2 * 1024 * 1024  # bytes of records that are scanned, and converted, at a time
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class Piece(NamedTuple):
     """What a block holds from a place on."""
 
     start: int
     scanned: Scanned
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Segment:
+class Segment(NamedTuple):
     """Records of a block between two places that are converted with one selection."""
 
     start: int
@@ -82,8 +80,7 @@ class _Loading:
     loaded: tuple[Content, list[Piece]] | ChunkDamaged | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _Waiting(NamedTuple):
     """Segments to be converted by one worker. When they are written, `frees` bytes are no longer in flight."""
 
     content: Content

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fieldpipe.recordings.convert import Source
 from fieldpipe.recordings.locations import ObjectPlace, parse
@@ -22,8 +21,7 @@ Connect = Callable[[], "ObjectStore"]
 """Connects to the store when a place is in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A recording that can be read. `source` says what it is; that may take a `sum` of it, at best taken meanwhile."""
 
     reader: Reader

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
+from typing import NamedTuple
 
 from fieldpipe.recordings.typetree import TEXT_KINDS, Array, Kind, Scalar, SchemaError, Sequence, Struct, Type
 
@@ -98,8 +99,7 @@ class Instruction:
     oneof: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """`columns[i]` names the i-th cell that `program` makes of a payload in the format `wire`."""
 
     columns: tuple[str, ...]
@@ -107,8 +107,7 @@ class Plan:
     wire: Wire = Wire.CDR
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """What a user may choose about a topic's table. `binary`: the path of a field that goes to files of its own.
 
     `explode`: paths of lists of which every element becomes a row (the first one that a type has counts); `base64`:

@@ -11,7 +11,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcap.opcode import Opcode
 
@@ -57,8 +57,7 @@ class _Member:
         return Scalar(self.kind) if self.count == 1 else Array(Scalar(self.kind), self.count)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cloud:
+class _Cloud(NamedTuple):
     """`height` rows of `row_step` bytes, each with `width` points of `step` bytes."""
 
     members: list[_Member]
@@ -69,8 +68,7 @@ class _Cloud:
     is_big: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedPoints:
+class PreparedPoints(NamedTuple):
     """A message whose points can be written."""
 
     times: Times

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from io import BytesIO
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import EndOfFile
@@ -26,8 +25,7 @@ class RecordDamaged(FieldpipeError):
     """The body of a record is not what the specification says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(NamedTuple):
     """How payloads are to be read: `encoding` names the language (`ros2msg`, `jsonschema`), `data` is the text."""
 
     name: str
@@ -35,8 +33,7 @@ class Schema:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(NamedTuple):
     """A topic with one message encoding and one schema: what becomes one table. `schema` is None if it has none.
 
     `defect` says why payloads cannot be read whatever they hold.

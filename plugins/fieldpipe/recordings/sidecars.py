@@ -6,9 +6,9 @@ written as they are, raw ones as PNG where PNG can hold them, clouds as the byte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from typing import NamedTuple
 
 from fieldpipe.crashpoints import reach
 from fieldpipe.recordings.cells import quoted
@@ -78,8 +78,7 @@ class Sidecars:
                 name = f"{stem}_{self._repeated[stem]}.{suffix}"
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A message whose file can be written, as soon as the file's sum is taken."""
 
     times: Times

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fieldpipe.errors import PermanentError
 from fieldpipe.handover import MANIFEST, utc_text
@@ -31,8 +29,7 @@ Watch = Callable[[Reader], AbstractContextManager[Reader]]
 UPLOADS = 8  # at a time
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """Where the results are, and their manifest. `was_there`: an earlier run had made them."""
 
     where: str
@@ -95,7 +92,9 @@ def _first_time(reader: Reader, folder: Path) -> int:
 def _target(place: Path | ObjectPlace, connect: Connect, stack: ExitStack) -> Target:
     if isinstance(place, Path):
         return FolderTarget(place)
-    from fieldpipe.recordings.buckettarget import BucketTarget  # see places.py
+    from concurrent.futures import ThreadPoolExecutor  # see places.py
+
+    from fieldpipe.recordings.buckettarget import BucketTarget
 
     uploads = stack.enter_context(ThreadPoolExecutor(UPLOADS))
     return BucketTarget(connect(), place.bucket, place.key.rstrip("/") + "/", uploads)

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mcap.opcode import Opcode
 from mcap.records import Channel as ChannelRecord
@@ -24,8 +25,7 @@ _U64 = struct.Struct("<Q")
 _STATISTICS = struct.Struct("<QHIIIIQQ")  # counts of messages, schemas, ..., first and last log time
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkIndex:
+class ChunkIndex(NamedTuple):
     """A chunk's record (from byte `start`, up to `end`), the end of its message indexes, its log times and channels.
 
     `channels` is empty if the writer did not say.

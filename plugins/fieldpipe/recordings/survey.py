@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fieldpipe.recordings.container import Block, Container
 from fieldpipe.recordings.definitions import MAX_DEFINITION, Definitions
@@ -14,8 +14,7 @@ from fieldpipe.recordings.pipeline import Piece
 from fieldpipe.recordings.records import HEADER, RecordDamaged, Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A part of a block in which every channel stands for one topic: those with messages in it, and their times."""
 
     start: int

@@ -113,7 +113,7 @@ class Table:
         if self._part:
             table = Output.of(self._part, f"{name}.csv", self._output_kind(), rows=self._rows, **about)
             if self._sidecars:
-                table = replace(table, pictures=self._sidecars.name, folder=self._sidecars.folder)
+                table = table._replace(pictures=self._sidecars.name, folder=self._sidecars.folder)
             outputs.append(self._in_order(table, notes))
         if self._raw:
             content, index, rows = self._raw.content, self._raw.index, self._raw.rows
@@ -189,7 +189,7 @@ class Table:
         if not self._is_in_doubt or is_in_order(table.path):
             return table
         notes.warn(f"topic {self._topic.name}: log times went backwards; the rows were sorted")
-        return replace(table, sha256=sort_by_log_time(table.path))
+        return table._replace(sha256=sort_by_log_time(table.path))
 
     def _tell(self, name: str, notes: Notes) -> None:
         where = f"topic {self._topic.name}"
