@@ -5,7 +5,6 @@ Exit codes are those of BSD's sysexits.h, so that a pod's exit code carries the 
 
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
@@ -68,6 +67,8 @@ def run(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except Exception:  # noqa: BLE001 -- the last handler of the process: a bug is printed and gets its own code
+        import traceback  # here: what does not fail starts without it
+
         traceback.print_exc()
         code = EXIT_BUG
     sys.stdout.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 
 from fieldpipe.recordings import compiled
@@ -19,7 +18,8 @@ def executor() -> Executor:
     try:
         return compiled.load()
     except Unavailable as reason:
-        # not structlog: a conversion on the command line starts without it
+        import logging  # here, and not structlog: a conversion on the command line starts without them
+
         logging.getLogger(__name__).warning(
             "recordings are converted slowly, without compiled code: %s; %s", reason, _HINT
         )
