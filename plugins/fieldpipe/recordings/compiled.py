@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections import Counter
 from collections.abc import Callable, Iterator
 from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int32, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
@@ -28,9 +27,9 @@ from fieldpipe.recordings.executor import (
     Why,
 )
 from fieldpipe.recordings.nativecode import (
+    AddressOf,
     Signature,
     Unavailable,
-    address_of,
     check,
     declare,
     library,
@@ -155,7 +154,7 @@ class CompiledExecutor:
         """See Executor.scan."""
         handle = self._scans.pop() if self._scans else self._handle("scan")
         view = _ScanView()
-        with address_of(content) as address:
+        with AddressOf(content) as address:
             check(self._library.fieldpipe_scan(address, start, end, handle.pointer, byref(view)))
         scanned = Scanned(
             end=view.end,
@@ -172,7 +171,7 @@ class CompiledExecutor:
         actions = self._selections.get(selection) or self._prepare(selection)
         handle = self._results.pop() if self._results else self._handle("result")
         view = _ResultView()
-        with address_of(content) as address:
+        with AddressOf(content) as address:
             request = _Request(
                 address,
                 start,
@@ -292,7 +291,7 @@ def _tally(native: _Tally) -> Tally:
         least=native.least,
         most=native.most,
         backwards=native.backwards,
-        intervals=Counter({index: count for index, count in enumerate(used, native.shortest) if count}),
+        intervals={index: count for index, count in enumerate(used, native.shortest) if count},
     )
 
 

@@ -117,7 +117,7 @@ class Tally:
     least: int = FOREVER
     most: int = 0
     backwards: int = 0
-    intervals: Counter[int] = field(default_factory=Counter)
+    intervals: dict[int, int] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)

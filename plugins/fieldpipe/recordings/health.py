@@ -44,7 +44,7 @@ class TopicHealth:
         self.first = min(self.first, tally.least)
         self.last = max(self.last, tally.most)
         self.backwards += tally.backwards
-        for index, count in tally.intervals.items():  # a Counter's += looks at all it has
+        for index, count in tally.intervals.items():
             self.intervals[index] += count
 
     def described(self) -> dict[str, Any]:

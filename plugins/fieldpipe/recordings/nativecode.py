@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from ctypes import Structure, byref, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -57,15 +56,21 @@ class _Buffer(Structure):
     )
 
 
-@contextmanager
-def address_of(content: Content | memoryview) -> Iterator[int]:
+class AddressOf:
     """Where the bytes are; they stay there for the time of the context."""
-    buffer = _Buffer()
-    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(content), byref(buffer), 0)
-    try:
-        yield buffer.buf or 0
-    finally:
-        ctypes.pythonapi.PyBuffer_Release(byref(buffer))
+
+    __slots__ = ("_buffer", "_content")
+
+    def __init__(self, content: Content | memoryview) -> None:
+        self._content = content
+        self._buffer = _Buffer()
+
+    def __enter__(self) -> int:
+        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(self._content), byref(self._buffer), 0)
+        return self._buffer.buf or 0
+
+    def __exit__(self, *_: object) -> None:
+        ctypes.pythonapi.PyBuffer_Release(byref(self._buffer))
 
 
 def check(success: bool) -> None:

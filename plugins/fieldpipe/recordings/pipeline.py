@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from threading import Condition, Lock
@@ -118,6 +117,7 @@ class Pipeline(Generic[Prepared]):
         self._to_convert: deque[_Converting[Prepared]] = deque()
         self._in_flight = 0
         self._changed = Condition(Lock())
+        self._unlocked = _Unlocked(self._changed)
         self._is_taken = False  # the turn: whoever has it, and nobody else, changes what is above
         self._is_stopped = False
 
@@ -134,7 +134,7 @@ class Pipeline(Generic[Prepared]):
                 if not self._is_taken and (step := self._step()):
                     self._take_turn(step)
                 elif task := self._task():
-                    with self._unlocked():
+                    with self._unlocked:
                         task()
                 else:
                     self._changed.wait()
@@ -143,11 +143,11 @@ class Pipeline(Generic[Prepared]):
 
     def _take_turn(self, step: Step) -> None:
         self._is_taken = True
-        with self._unlocked():
+        with self._unlocked:
             step()
         self._is_taken = False
         self._changed.notify_all()
-        with self._unlocked():
+        with self._unlocked:
             self._consumer.catch_up()
 
     def _stop(self) -> None:
@@ -158,14 +158,6 @@ class Pipeline(Generic[Prepared]):
     def _is_over(self) -> bool:
         is_left = self._is_taken or self._following or self._loading or self._waiting or self._converting
         return self._is_stopped or not is_left
-
-    @contextmanager
-    def _unlocked(self) -> Iterator[None]:
-        self._changed.release()
-        try:
-            yield
-        finally:
-            self._changed.acquire()
 
     def _step(self) -> Step | None:
         """What can be done in turn."""
@@ -275,6 +267,19 @@ class Pipeline(Generic[Prepared]):
             if size >= TEXT_LIMIT:
                 return made, list(segments[index + 1 :])
         return made, []
+
+
+class _Unlocked:
+    """Others may have the lock for the time of the context."""
+
+    def __init__(self, lock: Condition) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.release()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.acquire()
 
 
 def _groups(segments: Sequence[Segment]) -> Iterator[list[Segment]]:

@@ -14,7 +14,7 @@ from ctypes import POINTER, Structure, byref, c_bool, c_char, c_uint8, c_uint32,
 from functools import cache
 from typing import Protocol
 
-from fieldpipe.recordings.nativecode import Signature, Unavailable, address_of, check, declare, library
+from fieldpipe.recordings.nativecode import AddressOf, Signature, Unavailable, check, declare, library
 
 Bytes = bytes | memoryview
 SIZE = 32  # bytes of a sum
@@ -103,7 +103,7 @@ class NativeSum:
 def _update(streams: Mapping[NativeSum, Sequence[Bytes]]) -> None:
     with ExitStack() as stack:
         pieces = [
-            _Piece(pointer(made.digest), stack.enter_context(address_of(content)), len(content))
+            _Piece(pointer(made.digest), stack.enter_context(AddressOf(content)), len(content))
             for made, contents in streams.items()
             for content in contents
         ]

@@ -197,9 +197,26 @@ class InOrder {
     return write_i64(out, seconds * 1'000'000'000 + nanoseconds);
   }
 
-  // Covariances and ranges are full of zeros, so four of them are written at once.
   template <class Float>
   static char* numbers(char* to, const uint8_t* from, uint64_t count, bool comma, bool json) {
+#ifdef FIELDPIPE_WIDE
+    if (wide::in_use) return wide_numbers<Float>(to, from, count, comma, json);
+#endif
+    return any_numbers<Float>(to, from, count, comma, json);
+  }
+
+#ifdef FIELDPIPE_WIDE
+  // The same; what it calls becomes a part of it, as only what is compiled for the same instructions can.
+  template <class Float>
+  [[gnu::flatten, gnu::noinline]] FIELDPIPE_WIDE static char* wide_numbers(
+      char* to, const uint8_t* from, uint64_t count, bool comma, bool json) {
+    return any_numbers<Float>(to, from, count, comma, json);
+  }
+#endif
+
+  // Covariances and ranges are full of zeros, so four of them are written at once.
+  template <class Float>
+  static char* any_numbers(char* to, const uint8_t* from, uint64_t count, bool comma, bool json) {
     constexpr uint64_t FOUR = 4;
     if (count == 0) return to;
     *to = ',';

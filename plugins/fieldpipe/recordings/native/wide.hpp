@@ -5,7 +5,7 @@
 #include "digits.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define FIELDPIPE_WIDE 1
+#define FIELDPIPE_WIDE __attribute__((target("avx512f,avx512vl,avx512bw,avx512ifma,avx512vbmi,bmi,bmi2,lzcnt")))
 
 #include <immintrin.h>
 
@@ -55,7 +55,7 @@ struct Layouts {
 // is what stands behind the digit before; ten times that has the digit in front of the point. The reciprocals are rounded
 // up, which for k < 8 is too little to reach the next digit. For k = 8 it is not: that one is rounded down, and what it
 // lacks for the largest n, 0.2737 * 10^8, is added to all.
-__attribute__((target("avx512f,avx512ifma"))) inline __m512i digits(uint64_t number) {
+FIELDPIPE_WIDE inline __m512i digits(uint64_t number) {
   const __m512i reciprocals = _mm512_set_epi64(450359962737050, 45035996273705, 4503599627371, 450359962738, 45035996274,
                                                4503599628, 450359963, 45035996);
   const __m512i lacks = _mm512_zextsi128_si512(_mm_cvtsi64_si128(27'370'496));
@@ -65,7 +65,7 @@ __attribute__((target("avx512f,avx512ifma"))) inline __m512i digits(uint64_t num
 }
 
 // `first` (a digit), then the eight each of `high` and `low`, less the zeros at the end. Uses Layout::SIZE bytes.
-__attribute__((target("avx512f,avx512vl,avx512bw,avx512ifma,avx512vbmi,bmi,bmi2,lzcnt"))) inline char* write_fixed(
+FIELDPIPE_WIDE inline char* write_fixed(
     char* out, const Layout& layout, uint64_t first, uint64_t high, uint64_t low) {
   __m512i from = _mm512_castsi256_si512(_mm256_load_si256(reinterpret_cast<const __m256i*>(layout.from)));
   __m512i text_and_more = _mm512_permutex2var_epi8(digits(high), from, digits(low));
