@@ -35,8 +35,9 @@ def work_together(workers: int, work: Callable[[], None], stop: Callable[[], Non
     threads: list[Thread] = []
     try:
         for _ in range(workers):
-            threads.append(Thread(target=watched))
-            threads[-1].start()
+            thread = Thread(target=watched)
+            thread.start()
+            threads.append(thread)
         for thread in threads:
             thread.join()
     finally:
