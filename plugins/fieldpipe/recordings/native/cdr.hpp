@@ -2,8 +2,6 @@
 // ../linker.py and ../steps.py.
 #pragma once
 
-#include <cmath>
-
 #include "numbers.hpp"
 #include "plan.hpp"
 #include "text.hpp"
@@ -228,7 +226,7 @@ class InOrder {
         to += 16;
         taken = FOUR;
       } else {
-        to = number(to, load<Float>(from), json);
+        to = write_real(to, load<Float>(from), json);
         *to++ = ',';
       }
       count -= taken;
@@ -244,15 +242,6 @@ class InOrder {
     std::memcpy(words, from, SIZE);
     for (uint64_t word : words) all |= word;
     return all == 0;
-  }
-
-  // JSON has no numbers that are not finite: they are strings there.
-  template <class Float>
-  static char* number(char* out, Float value, bool json) {
-    bool quotes = json && !std::isfinite(value);
-    if (quotes) out = write_quote(out);
-    out = write_float(out, value);
-    return quotes ? write_quote(out) : out;
   }
 
   template <class Value>

@@ -2,7 +2,6 @@
 // ../jsonrows.py.
 #pragma once
 
-#include <cmath>
 #include <string>
 
 #include "canonical.hpp"
@@ -215,11 +214,7 @@ class JsonText {
   static void put_double(Buffer& out, At begin, At end) {
     double value = 0;
     parse_double(text(begin), text(end), value);
-    char* to = out.room(MAX_NUMBER + 4);
-    bool quotes = JSON && !std::isfinite(value);
-    if (quotes) to = write_quote(to);
-    to = write_float(to, value);
-    out.wrote(quotes ? write_quote(to) : to);
+    out.wrote(write_real(out.room(MAX_NUMBER + 4), value, JSON));
   }
 
   At end_;

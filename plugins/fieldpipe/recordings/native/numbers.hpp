@@ -1,8 +1,11 @@
 // Numbers as text: integers, and floats as the shortest decimal that reads back, in Python's notation.
 #pragma once
 
+#include <cmath>
+
 #include "digits.hpp"
 #include "floats.hpp"
+#include "text.hpp"
 
 namespace fieldpipe {
 
@@ -31,6 +34,15 @@ inline char* write_i64(char* out, int64_t value) {
   *out = '-';
   out += value < 0;
   return write_u64(out, value < 0 ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value));
+}
+
+// A float as a cell, or inside JSON, which has no numbers that are not finite: they are strings there.
+template <class Float>
+char* write_real(char* out, Float value, bool json) {
+  bool quotes = json && !std::isfinite(value);
+  if (quotes) out = write_quote(out);
+  out = write_float(out, value);
+  return quotes ? write_quote(out) : out;
 }
 
 }  // namespace fieldpipe

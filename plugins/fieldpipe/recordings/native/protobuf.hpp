@@ -156,8 +156,8 @@ class ByNumber {
       case Kind::INT64: return write_i64(to, static_cast<int64_t>(member.zigzag ? bits >> 1 ^ (~(bits & 1) + 1) : bits));
       case Kind::UINT32: return write_u64(to, half);
       case Kind::UINT64: return write_u64(to, bits);
-      case Kind::FLOAT32: return write_real<JSON>(to, cast<float>(half));
-      default: return write_real<JSON>(to, cast<double>(bits));
+      case Kind::FLOAT32: return write_real(to, cast<float>(half), JSON);
+      default: return write_real(to, cast<double>(bits), JSON);
     }
   }
 
@@ -167,14 +167,6 @@ class ByNumber {
     Float value;
     std::memcpy(&value, &bits, sizeof value);
     return value;
-  }
-
-  template <bool JSON, class Float>
-  static char* write_real(char* to, Float value) {
-    bool quotes = JSON && !std::isfinite(value);
-    if (quotes) to = write_quote(to);
-    to = write_float(to, value);
-    return quotes ? write_quote(to) : to;
   }
 
   // A JSON list of their numbers.
