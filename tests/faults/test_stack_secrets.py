@@ -1,6 +1,7 @@
 """F-S5: no secret of the stack in what it writes, shows and keeps; the generated ones are the canaries."""
 
 import json
+import os
 from pathlib import Path
 
 import httpx
@@ -90,8 +91,9 @@ def tables(world: StackWorld, database: str) -> dict[str, bytes]:
 
 
 def files(folder: Path) -> list[Path]:
-    """All regular files below a folder."""
-    return [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    """All regular files below a folder; what vanishes meanwhile is none."""
+    found = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    return [path for path in found if path.is_file() and not path.is_symlink()]
 
 
 def content(file: Path) -> bytes:
