@@ -12,10 +12,11 @@ from kubernetes.client import models as k8s
 
 SLOW = """
 import time
-for number in range(10):
+for number in range({lines}):
     print("slow line", number)
     time.sleep(0.2)
 """
+FEW = SLOW.format(lines=4)  # in less than a second: of a longer one, a logging_interval loses lines, also in Kubernetes
 VARIABLES = """
 import os
 print("variables:", os.environ["GREETING"], os.environ["MINIO_SECRET_KEY"].startswith("s3cr3t"), os.environ["POD"][:9])
@@ -43,7 +44,7 @@ def pod(task_id: str, program: str, **parameters: object) -> KubernetesPodOperat
 
 with DAG("pods_operator", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
     pod("plain", "print('plain line')")
-    pod("slow", SLOW)
+    pod("slow", SLOW.format(lines=10))
     pod(
         "variables",
         VARIABLES,
@@ -59,8 +60,8 @@ with DAG("pods_operator", schedule=None, start_date=datetime(2026, 1, 1)) as dag
     pod("missing_secret", "", env_vars=[k8s.V1EnvVar(name="X", value_from=secret("nowhere", "x"))])
     pod("sidecar", "", do_xcom_push=True)
     pod("killed", "import time; time.sleep(600)", execution_timeout=timedelta(seconds=6), termination_grace_period=1)
-    pod("deferred", SLOW, deferrable=True, poll_interval=0.2)
-    pod("deferred_logs", SLOW, deferrable=True, poll_interval=0.2, logging_interval=1)
+    pod("deferred", FEW, deferrable=True, poll_interval=0.2)
+    pod("deferred_logs", FEW, deferrable=True, poll_interval=0.2, logging_interval=1)
     pod("deferred_exit_65", "raise SystemExit(65)", deferrable=True, poll_interval=0.2, skip_on_exit_code=65)
 
 
