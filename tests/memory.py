@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-SECONDS = 0.02  # between two looks
+SECONDS = 0.02  # between two looks, unless somebody says otherwise
 
 
 class Peak:
@@ -12,9 +12,10 @@ class Peak:
     Of what is resident the kernel keeps the mark, and only what comes after the last look is missed.
     """
 
-    def __init__(self, pid: int, *, private: bool = False) -> None:
+    def __init__(self, pid: int, *, private: bool = False, seconds: float = SECONDS) -> None:
         self._path = Path(f"/proc/{pid}") / ("smaps_rollup" if private else "status")
         self._counted = "Private_" if private else "VmHWM:"
+        self._seconds = seconds
         self._most = 0
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._ended = threading.Event()
@@ -27,7 +28,7 @@ class Peak:
         return self._most
 
     def _watch(self) -> None:
-        while not self._ended.wait(SECONDS):
+        while not self._ended.wait(self._seconds):
             try:
                 lines = self._path.read_text().splitlines()
             except (FileNotFoundError, ProcessLookupError):

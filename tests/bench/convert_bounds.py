@@ -79,7 +79,9 @@ def workers(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
     """Two threads against one, by the clock on the wall."""
     runners = [
         Runner(
-            f"{OURS}, workers: {count}", lambda *paths, count=count: [*ours_command(*paths), "--workers", str(count)]
+            f"{OURS}, workers: {count}",
+            lambda *paths, count=count: [*ours_command(*paths), "--workers", str(count)],
+            watch_memory=False,  # that would take a part of a core
         )
         for count in (1, 2)
     ]

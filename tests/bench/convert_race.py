@@ -35,11 +35,12 @@ class Runner:
     name: str
     command: Callable[[Path, Path], list[str]]
     peer: Peer | None = None
+    watch_memory: bool = True
     runs: dict[Recording, list[Usage]] = field(default_factory=dict)
 
     def run(self, bench: Bench, recording: Recording) -> None:
         """Once more. Raises PermanentError if there is not a row for every message."""
-        usage = bench.run(self.command(recording.path, bench.out))
+        usage = bench.run(self.command(recording.path, bench.out), watch_memory=self.watch_memory)
         if usage.rows != recording.messages:
             raise PermanentError(
                 f"{self.name} wrote {usage.rows} rows for the {recording.messages} messages of {recording.path.name}"

@@ -15,6 +15,7 @@ from tests.bench.convert_peers import PROJECT
 from tests.memory import Peak
 
 _LOOKS = 0.002  # seconds between two looks for the first byte
+_MEMORY_LOOKS = 0.1  # seconds between two looks at the memory: what is looked at waits meanwhile
 _MEGABYTE = 1_000_000
 
 
@@ -23,8 +24,8 @@ class Usage:
     """What a command took. `cpu`: seconds of user and system time, of all its threads and the processes it waited for.
 
     `peak`: the most resident memory (ru_maxrss), `private`: the most that it shared with nobody (the Private lines of
-    smaps_rollup, looked at as long as it runs), both in bytes. `rows` are lines behind the headings of its CSV files.
-    `first`: seconds from its start to the first byte on disk, if that was asked.
+    smaps_rollup, looked at as long as it runs; 0 if it was not), both in bytes. `rows` are lines behind the headings of
+    its CSV files. `first`: seconds from its start to the first byte on disk, if that was asked.
     """
 
     cpu: float
@@ -47,7 +48,7 @@ class Bench:
         self._clear()
         self.remove_aside()
 
-    def run(self, command: Sequence[str], *, watch_first: bool = False) -> Usage:
+    def run(self, command: Sequence[str], *, watch_first: bool = False, watch_memory: bool = True) -> Usage:
         """Run it to its end. Raises PermanentError with the last lines that it said if it failed."""
         self._clear()
         environment = {**os.environ, "TMPDIR": str(self._temporary)}
@@ -57,12 +58,12 @@ class Bench:
             process = subprocess.Popen(
                 command, cwd=PROJECT, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-            memory = Peak(process.pid, private=True)
+            memory = Peak(process.pid, private=True, seconds=_MEMORY_LOOKS) if watch_memory else None
             first = self._await_first(process) - begin if watch_first else 0.0
             _, status, used = os.wait4(process.pid, 0)
             wall = time.monotonic() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        private = memory.most()
+        private = memory.most() if memory else 0
         if process.returncode != 0:
             said = self._log.read_text(errors="replace")[-2000:]
             raise PermanentError(f"{' '.join(command)}: exit code {process.returncode}\n{said}")
