@@ -68,8 +68,7 @@ class Writer:
     def scanned(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Sequence[Segment]:
         """See Consumer."""
         if self._source_sum:
-            for piece in self._source_sum.up_to(block.position):
-                self._spool.sum_later(piece)
+            self._spool.sum_later(self._source_sum.up_to(block.position))
         parts = [self._route(part) for part in self._survey.parts(block, content, pieces)]
         return [segment for segment in parts if segment]
 

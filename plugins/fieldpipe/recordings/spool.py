@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 
@@ -35,8 +36,8 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._pieces: list[Piece] = []  # whose sums are not asked for yet
-        self._behind: deque[tuple[list[Piece], Work]] = deque()  # what is asked for, and then to be done
+        self._pieces: list[Iterable[Piece]] = []  # whose sums are not asked for yet
+        self._behind: deque[tuple[list[Iterable[Piece]], Work]] = deque()  # what is asked for, and then to be done
         self._catching_up = Lock()
         self._held = 0
         self._parts: list[Part] = []
@@ -70,9 +71,12 @@ class Spool:
         if len(self._open) > MAX_OPEN:
             os.close(self._open.pop(next(iter(self._open))))
 
-    def sum_later(self, piece: Piece) -> None:
-        """Have a sum taken of what will not change before what is said to `later` next is done."""
-        self._pieces.append(piece)
+    def sum_later(self, pieces: Iterable[Piece]) -> None:
+        """Have sums taken of what will not change before what is said to `later` next is done.
+
+        The pieces are asked for only then, by whoever takes the sums.
+        """
+        self._pieces.append(pieces)
         if len(self._pieces) == TOGETHER:
             self.later(_nothing)
 
@@ -101,8 +105,10 @@ class Spool:
     def _take_sums(self) -> None:
         while self._behind:
             pieces, work = self._behind.popleft()
+            following = chain.from_iterable(pieces)
             try:
-                sums.update(pieces)
+                while together := [*islice(following, TOGETHER)]:
+                    sums.update(together)
             finally:
                 work()
 
@@ -159,7 +165,7 @@ class Part:
 
     def _append(self, block: bytes | memoryview) -> None:
         self._spool.append(self.path, block)
-        self._spool.sum_later((self._sum, block))
+        self._spool.sum_later([(self._sum, block)])
         reach("recordings.part")
 
 

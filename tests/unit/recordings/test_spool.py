@@ -63,7 +63,7 @@ class NoMemory:
 def test_too_little_memory_for_a_sum_is_an_error_and_what_it_was_taken_of_is_given_back(tmp_path: Path) -> None:
     done: list[str] = []
     with Spool(tmp_path) as spool:
-        spool.sum_later((NoMemory(), b"row"))
+        spool.sum_later([(NoMemory(), b"row")])
         spool.later(partial(done.append, "released"))
         with pytest.raises(MemoryError):
             spool.catch_up()
