@@ -19,9 +19,11 @@ class SourceSum:
         self._taken = 0
 
     def up_to(self, position: int) -> Iterator[tuple[sums.Sum, bytes]]:
-        """What lies before a byte and was not given yet, with the sum it belongs to: read when it is asked for."""
-        while self._taken < position:
-            content = self._reader.read(self._taken, min(AT_ONCE, position - self._taken))
+        """What lies before a byte and was not given yet, with the sum it belongs to: read when it is asked for.
+
+        A recording that somebody cuts short meanwhile ends where it ends now.
+        """
+        while content := self._reader.read(self._taken, max(0, min(AT_ONCE, position - self._taken))):
             self._taken += len(content)
             yield self._sum, content
 

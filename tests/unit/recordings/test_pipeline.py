@@ -18,6 +18,7 @@ from fieldpipe.recordings import chunks, container, pipeline, sourcesum
 from fieldpipe.recordings import convert as module
 from fieldpipe.recordings.convert import convert_from
 from fieldpipe.recordings.options import Options
+from fieldpipe.recordings.reader import LocalReader
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.store import StoreUnavailable
 from tests.builders import START, Channel, MemoryReader, json_topic, mcap, robot_recording, ros2, sent
@@ -134,6 +135,21 @@ class Eventful(MemoryReader):
         if self.size // 3 < start < self.size * 2 // 3:
             self._happen()
         return super().read(start, length)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_recording_that_is_cut_short_meanwhile_has_the_sum_of_what_is_left(workers: int, tmp_path: Path) -> None:
+    content, left = mixed(), len(mixed()) // 2
+    path = tmp_path / "a.mcap"
+    path.write_bytes(content)
+    (folder := tmp_path / "results").mkdir()
+    with LocalReader(path) as reader:
+        os.truncate(path, left)
+        taken = sourcesum.SourceSum(reader)
+        options = Options(workers=workers)
+        convert_from(MemoryReader(content), folder, processed_at="", options=options, source_sum=taken)
+
+        assert taken.hexdigest() == sha256(content[:left]).hexdigest()
 
 
 def unavailable() -> None:
