@@ -30,6 +30,11 @@ def arguments(process: psutil.Process) -> str:
         return ""
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process that is still there was stopped by a signal, or has stopped itself."""
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
 def alive(process: psutil.Process) -> bool:
     """Whether it still runs; one that has ended and that nobody has buried (a zombie) does not."""
     try:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
-import psutil
-
 from fieldpipe.crashpoints import VARIABLE
 from fieldpipe.events.announce import notification
 from fieldpipe.events.migrations import migrate
@@ -115,8 +113,3 @@ class Plane(World):
             webhook.kill()
         self.airflow.stop()
         self.ledger.close()
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether a process that is still there was stopped by a signal, or has stopped itself."""
-    return psutil.Process(pid).status() == psutil.STATUS_STOPPED

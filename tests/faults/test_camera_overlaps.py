@@ -5,7 +5,6 @@ import signal
 from collections.abc import Callable
 from contextlib import closing
 
-import psutil
 import pytest
 from kafka import KafkaConsumer
 from kafka.structs import OffsetAndMetadata, TopicPartition
@@ -14,7 +13,7 @@ from fieldpipe.cameras.kafka import GROUP
 from tests.faults.camera_world import RUN_SECONDS, CameraWorld, frames
 from tests.kafka_servers import Kafka, admin
 from tests.servers import Store
-from tests.waiting import eventually
+from tests.waiting import eventually, is_stopped
 
 pytestmark = pytest.mark.fault
 
@@ -40,7 +39,7 @@ def test_a_backup_that_wakes_after_others_have_gone_on_changes_nothing(camera_wo
     world = camera_worlds(tansu)
     world.send(frames(1100))
     sleeper = world.start(crash_at="sleep cameras.batch")
-    eventually(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_STOPPED, RUN_SECONDS)
+    eventually(lambda: is_stopped(sleeper.pid), RUN_SECONDS)
     assert world.keys("_manifests/") == []
     assert world.run() == 0, world.logs()
     world.send(frames(20))

@@ -12,8 +12,8 @@ from fieldpipe.handover import Outcome, Report, WorkItem, encode_work, report_ke
 from tests.builders import csv_recording, robot_recording
 from tests.faults.crash_points import points_of
 from tests.faults.harness import PROCESSED, RAW, Put, check_partial, check_result
-from tests.faults.plane import SLEEPS_CONVERTED, Plane, is_stopped
-from tests.waiting import eventually
+from tests.faults.plane import SLEEPS_CONVERTED, Plane
+from tests.waiting import eventually, is_stopped
 
 pytestmark = pytest.mark.fault
 

@@ -9,8 +9,8 @@ from fieldpipe.events.states import State
 from tests.builders import robot_recording, small_recording
 from tests.contract.events.world import run_module
 from tests.faults.harness import PROCESSED, RAW, Put
-from tests.faults.plane import SECONDS, SLEEPS_CONVERTED, Plane, is_stopped
-from tests.waiting import eventually
+from tests.faults.plane import SECONDS, SLEEPS_CONVERTED, Plane
+from tests.waiting import eventually, is_stopped
 
 pytestmark = pytest.mark.fault
 

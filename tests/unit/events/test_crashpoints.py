@@ -5,10 +5,9 @@ import signal
 import subprocess
 import sys
 
-import psutil
 import pytest
 
-from tests.waiting import eventually
+from tests.waiting import eventually, is_stopped
 
 PROGRAM = """
 from fieldpipe.crashpoints import reach
@@ -42,7 +41,7 @@ def test_process_is_killed_at_the_named_place_the_nth_time_it_is_reached_or_for_
 def test_process_that_was_put_to_sleep_goes_on_when_it_is_woken() -> None:
     environment = {**os.environ, "FIELDPIPE_CRASH_AT": "sleep room.step:2"}
     process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)
-    eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+    eventually(lambda: is_stopped(process.pid))
 
     process.send_signal(signal.SIGCONT)
 
