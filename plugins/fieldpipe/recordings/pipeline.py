@@ -136,10 +136,9 @@ class Pipeline(Generic[Prepared]):
                 elif task := self._task():
                     with self._unlocked:
                         task()
+                    self._changed.notify_all()
                 else:
                     self._changed.wait()
-                    continue
-                self._changed.notify_all()
 
     def _take_turn(self, step: Step) -> None:
         self._is_taken = True
