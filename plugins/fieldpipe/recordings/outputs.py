@@ -25,8 +25,8 @@ class Output(NamedTuple):
 
     @classmethod
     def of(cls, part: Part, name: str, kind: str, *, topic: str = "", schema: str = "", rows: int = 0) -> Output:
-        """A part of a spool; what it holds back is written."""
-        part.flush()
+        """A part of a spool to which nothing is added any more."""
+        part.finish()
         return cls(name, part.path, kind, topic, schema, rows, part.size, part.sha256)
 
     def files(self) -> Iterator[tuple[str, Path]]:

@@ -19,6 +19,7 @@ from threading import Lock
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import TransientError
 from fieldpipe.recordings import sums
+from fieldpipe.recordings.room import Room
 
 PART_BUFFER = 256 * 1024  # bytes that one file holds back
 TOTAL_BUFFER = 8 * 1024 * 1024  # bytes that all files of a spool hold back
@@ -63,13 +64,13 @@ class Spool:
         for part in self._parts:
             part.flush()
 
-    def append(self, path: Path, block: bytes | memoryview) -> None:
-        """Write at the end of a file."""
+    def descriptor(self, path: Path) -> int:
+        """Of a file, open for appending until some others are asked for."""
         descriptor = self._open.pop(path, None) or os.open(path, os.O_WRONLY | os.O_APPEND)
         self._open[path] = descriptor
-        _write(descriptor, block)
         if len(self._open) > MAX_OPEN:
             os.close(self._open.pop(next(iter(self._open))))
+        return descriptor
 
     def sum_later(self, pieces: Iterable[Piece]) -> None:
         """Have sums taken of what will not change before what is said to `later` next is done.
@@ -126,8 +127,10 @@ class Part:
         self.path = path
         self.size = 0
         self._spool = spool
+        self._written = 0
         self._blocks: list[bytes] = []
         self._held = 0
+        self._room = Room()
         self._sum = sums.begin()
 
     @property
@@ -159,12 +162,20 @@ class Part:
         self._spool.held(-self._held)
         self._held = 0
 
+    def finish(self) -> None:
+        """Write what is held back; nothing comes after it."""
+        self.flush()
+        self._room.give_back(self.path, self.size)
+
     def later(self, work: Callable[[], object]) -> None:
         """See Spool.later."""
         self._spool.later(work)
 
     def _append(self, block: bytes | memoryview) -> None:
-        self._spool.append(self.path, block)
+        descriptor = self._spool.descriptor(self.path)
+        self._room.make(descriptor, self._written, self._written + len(block))
+        _write(descriptor, block)
+        self._written += len(block)
         self._spool.sum_later([(self._sum, block)])
         reach("recordings.part")
 
