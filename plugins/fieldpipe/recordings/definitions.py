@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mcap.opcode import Opcode
-from mcap.records import Channel as ChannelRecord
 
 from fieldpipe.errors import PermanentError
-from fieldpipe.recordings.records import RecordDamaged, Schema, Topic, parse_channel, parse_schema
+from fieldpipe.recordings.records import Channel, RecordDamaged, Schema, Topic, parse_channel, parse_schema
 
 MAX_DEFINITION = 16 * 1024 * 1024  # bytes of a schema or channel
 MAX_DEFINITIONS = 64 * 1024 * 1024  # bytes of all schemas and channels
@@ -17,7 +16,7 @@ MAX_DEFINITIONS = 64 * 1024 * 1024  # bytes of all schemas and channels
 class Definitions:
     """What channels stand for. A later declaration replaces an earlier one of the same number."""
 
-    def __init__(self, schemas: Mapping[int, Schema], channels: Mapping[int, ChannelRecord]) -> None:
+    def __init__(self, schemas: Mapping[int, Schema], channels: Mapping[int, Channel]) -> None:
         self._schemas = dict(schemas)
         self._channels = dict(channels)
         self._size = 0
@@ -68,7 +67,7 @@ class Definitions:
             return Topic(f"unknown_channel_{channel_id}", "", None, "the file does not declare this channel")
         schema = self._schemas.get(channel.schema_id)
         missing = f"the file does not hold its schema {channel.schema_id}" if channel.schema_id and not schema else ""
-        return Topic(channel.topic, channel.message_encoding, schema, missing)
+        return Topic(channel.topic, channel.encoding, schema, missing)
 
     def _define_schema(self, body: bytes) -> None:
         schema_id, schema = parse_schema(body)

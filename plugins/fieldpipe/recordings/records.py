@@ -1,24 +1,17 @@
-"""The records of a container that describe messages: schemas and channels, parsed with the mcap library."""
+"""The records of a container that describe messages: schemas and channels (mcap.dev/spec, "Records")."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from io import BytesIO
-from typing import NamedTuple, TypeVar
-
-from mcap.data_stream import ReadDataStream
-from mcap.exceptions import EndOfFile
-from mcap.records import Channel as ChannelRecord
-from mcap.records import Schema as SchemaRecord
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from fieldpipe.errors import FieldpipeError
 
 HEADER = struct.Struct("<BQ")  # of every record: opcode, length of the body
 MESSAGE = struct.Struct("<HIQQ")  # how the body of a message begins: channel, sequence, log time, publish time
 MAX_MESSAGE = 128 * 1024 * 1024  # bytes of a message's body
-
-Record = TypeVar("Record", ChannelRecord, SchemaRecord)
 
 
 class RecordDamaged(FieldpipeError):
@@ -31,6 +24,16 @@ class Schema(NamedTuple):
     name: str
     encoding: str
     data: bytes
+
+
+class Channel(NamedTuple):
+    """What messages of a number are; `schema_id` is 0 if they have no schema."""
+
+    id: int
+    schema_id: int
+    topic: str
+    encoding: str
+    metadata: dict[str, str]
 
 
 class Topic(NamedTuple):
@@ -52,30 +55,53 @@ class Topic(NamedTuple):
         return hashlib.sha256(text).hexdigest()[:8]
 
 
-class _StrictStream(ReadDataStream):
-    """The library returns what is there when less is there; a length that lies shall be an error."""
-
-    def read(self, length: int) -> bytes:
-        data: bytes = super().read(length)
-        if len(data) != length:
-            raise EndOfFile
-        return data
-
-
 def parse_schema(body: bytes) -> tuple[int, Schema]:
     """A schema and its id. Raises RecordDamaged."""
-    record = _parse(SchemaRecord, body)
-    return record.id, Schema(record.name, record.encoding, record.data)
+    fields = _Fields("schema", body)
+    return fields.number(2), Schema(fields.text(), fields.text(), fields.data())
 
 
-def parse_channel(body: bytes) -> ChannelRecord:
-    """A channel; its `schema_id` is 0 if it has no schema. Raises RecordDamaged."""
-    return _parse(ChannelRecord, body)
+def parse_channel(body: bytes) -> Channel:
+    """A channel. Raises RecordDamaged."""
+    fields = _Fields("channel", body)
+    channel_id, schema_id, topic, encoding = fields.number(2), fields.number(2), fields.text(), fields.text()
+    pairs = _Fields("channel", fields.data())
+    return Channel(channel_id, schema_id, topic, encoding, {pairs.text(): pairs.text() for _ in pairs})
 
 
-def _parse(kind: type[Record], body: bytes) -> Record:
-    try:
-        record: Record = kind.read(_StrictStream(BytesIO(body)))
-        return record
-    except (EndOfFile, UnicodeDecodeError, ValueError) as error:
-        raise RecordDamaged(f"a {kind.__name__.lower()} record that cannot be read") from error
+class _Fields:
+    """The fields of a record, one after the other. What stands behind the last one is of a later version."""
+
+    def __init__(self, kind: str, body: bytes) -> None:
+        self._kind = kind
+        self._body = body
+        self._at = 0
+
+    def __iter__(self) -> Iterator[None]:
+        """As long as there is something left."""
+        while self._at < len(self._body):
+            yield
+
+    def number(self, size: int) -> int:
+        """An integer of so many bytes."""
+        return int.from_bytes(self._take(size), "little")
+
+    def data(self) -> bytes:
+        """As many bytes as are said before them."""
+        return self._take(self.number(4))
+
+    def text(self) -> str:
+        """The same, as text."""
+        try:
+            return self.data().decode()
+        except UnicodeDecodeError as error:
+            raise self._damaged() from error
+
+    def _take(self, size: int) -> bytes:
+        start, self._at = self._at, self._at + size
+        if self._at > len(self._body):
+            raise self._damaged()
+        return self._body[start : self._at]
+
+    def _damaged(self) -> RecordDamaged:
+        return RecordDamaged(f"a {self._kind} record that cannot be read")

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mcap.opcode import Opcode
-from mcap.records import Channel as ChannelRecord
 
 from fieldpipe.recordings.reader import Reader
-from fieldpipe.recordings.records import HEADER, RecordDamaged, Schema, parse_channel, parse_schema
+from fieldpipe.recordings.records import HEADER, Channel, RecordDamaged, Schema, parse_channel, parse_schema
 
 MAGIC = b"\x89MCAP0\r\n"
 MAX_SUMMARY = 64 * 1024 * 1024  # bytes; a larger one is not used
@@ -47,7 +46,7 @@ class Summary:
     """
 
     schemas: dict[int, Schema] = field(default_factory=dict)
-    channels: dict[int, ChannelRecord] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
     chunks: list[ChunkIndex] = field(default_factory=list)
     first_time: int | None = None
     start: int | None = None
@@ -78,7 +77,7 @@ def read_summary(reader: Reader) -> Summary | None:
 
 def _parse(content: bytes, start: int) -> Summary:
     schemas: dict[int, Schema] = {}
-    channels: dict[int, ChannelRecord] = {}
+    channels: dict[int, Channel] = {}
     chunks: list[ChunkIndex] = []
     first_time = None
     known: dict[frozenset[int], frozenset[int]] = {}  # thousands of chunks hold the same few sets
