@@ -77,7 +77,6 @@ class _ScanView(Structure):
         ("definition_count", c_uint64),
         ("refused", POINTER(_Defined)),
         ("refused_count", c_uint64),
-        ("other", POINTER(c_uint64)),
     )
 
 
@@ -142,8 +141,7 @@ class CompiledExecutor:
     def __init__(self, library: ctypes.CDLL) -> None:
         declare(library, _FUNCTIONS)
         self._library = library
-        layout = ctypes.sizeof(NativeInstruction) << 32 | ctypes.sizeof(_Tally) << 16 | ctypes.sizeof(_Request)
-        if library.fieldpipe_names() != _names() or library.fieldpipe_layout() != layout:
+        if library.fieldpipe_names() != _names() or library.fieldpipe_layout() != _layout():
             raise Unavailable("it was built from other sources than these")
         self._results: list[_Handle] = []
         self._scans: list[_Handle] = []
@@ -160,7 +158,6 @@ class CompiledExecutor:
             end=view.end,
             definitions=[Defined(d.opcode, d.start, d.end) for d in view.definitions[: view.definition_count]],
             tallies={tally.channel: _tally(tally) for tally in view.tallies[: view.tally_count]},
-            other={opcode: count for opcode, count in enumerate(view.other[:256]) if count},
             refused=[(message.start, message.end) for message in view.refused[: view.refused_count]],
         )
         self._scans.append(handle)
@@ -293,6 +290,11 @@ def _tally(native: _Tally) -> Tally:
         backwards=native.backwards,
         intervals={index: count for index, count in enumerate(used, native.shortest) if count},
     )
+
+
+def _layout() -> int:
+    scan_view, instruction, tally, request = map(ctypes.sizeof, (_ScanView, NativeInstruction, _Tally, _Request))
+    return scan_view << 48 | instruction << 32 | tally << 16 | request
 
 
 @cache

@@ -122,13 +122,12 @@ class Tally:
 
 @dataclass(slots=True)
 class Scanned:
-    """What a block holds. `end` is where its whole records end; `other` counts records that are none of messages,
-    schemas and channels, by opcode; `refused` are messages (start, end) whose length cannot be."""
+    """What a block holds: schemas and channels, and messages by channel. `end` is where its whole records end;
+    `refused` are messages (start, end) whose length cannot be. Records of other kinds are passed over."""
 
     end: int
     definitions: list[Defined]
     tallies: dict[int, Tally]
-    other: dict[int, int]
     refused: list[tuple[int, int]]
 
 

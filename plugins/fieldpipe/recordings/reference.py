@@ -6,7 +6,6 @@ It is what the compiled executor is held against, byte for byte, and what works 
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Lock
@@ -44,20 +43,19 @@ class ReferenceExecutor:
         """See Executor.scan."""
         definitions: list[Defined] = []
         tallies: dict[int, Tally] = {}
-        other: Counter[int] = Counter()
         refused: list[tuple[int, int]] = []
         stop = start
         for opcode, body, stop in _records(content, start, end):
             if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
                 definitions.append(Defined(opcode, body, stop))
             elif opcode != Opcode.MESSAGE:
-                other[opcode] += 1
+                continue
             elif not MESSAGE.size <= stop - body <= MAX_MESSAGE:
                 refused.append((body, stop))
             else:
                 channel, log_time = _LOG_TIME.unpack_from(content, body)
                 _count(tallies.setdefault(channel, Tally()), log_time, stop - body - MESSAGE.size)
-        return Scanned(stop, definitions, tallies, dict(other), refused)
+        return Scanned(stop, definitions, tallies, refused)
 
     def convert(self, content: Content, start: int, end: int, selection: Selection) -> Converted:
         """See Executor.convert."""

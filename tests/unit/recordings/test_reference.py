@@ -144,6 +144,5 @@ def test_a_scan_tells_what_a_block_holds(executor: Executor) -> None:
     assert found.end == len(b"".join(parts))
     assert found.definitions == [Defined(3, 9, 15)]
     assert found.tallies == {1: Tally(4, 3, 100, 95, 90, 100, 1, steps)}
-    assert found.other == {7: 1}
     at = len(b"".join(parts[:2])) + 9
     assert found.refused == [(at, at + 5)]

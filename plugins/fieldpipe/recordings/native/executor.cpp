@@ -72,7 +72,6 @@ struct Scan {
   std::vector<Tally> tallies;
   std::vector<Defined> definitions;
   std::vector<Defined> refused;
-  uint64_t other[256] = {};
   std::unique_ptr<int32_t[]> index{new int32_t[CHANNELS]};
 
   Scan() { std::memset(index.get(), 0xFF, CHANNELS * sizeof(int32_t)); }
@@ -82,7 +81,6 @@ struct Scan {
     tallies.clear();
     definitions.clear();
     refused.clear();
-    std::memset(other, 0, sizeof other);
   }
 
   Tally& tally(uint16_t channel) {
@@ -125,7 +123,6 @@ struct ScanView {
   uint64_t definition_count;
   const Defined* refused;
   uint64_t refused_count;
-  const uint64_t* other;
 };
 
 struct Table {
@@ -327,7 +324,10 @@ class Result {
 
 EXPORT const char* fieldpipe_names() { return fieldpipe::NAMES; }
 
-EXPORT uint64_t fieldpipe_layout() { return sizeof(fieldpipe::Instruction) << 32 | sizeof(fieldpipe::Tally) << 16 | sizeof(fieldpipe::Request); }
+EXPORT uint64_t fieldpipe_layout() {
+  using namespace fieldpipe;
+  return sizeof(ScanView) << 48 | sizeof(Instruction) << 32 | sizeof(Tally) << 16 | sizeof(Request);
+}
 
 EXPORT fieldpipe::Plan* fieldpipe_plan(const fieldpipe::Instruction* program, uint64_t count, const char* texts, uint64_t size,
                                        uint32_t wire, uint32_t formula_safe) try {
@@ -360,8 +360,6 @@ EXPORT bool fieldpipe_scan(const uint8_t* content, uint64_t start, uint64_t end,
       scan->refused.push_back({opcode, body, body + length});
     } else if (opcode == SCHEMA || opcode == CHANNEL) {
       scan->definitions.push_back({opcode, body, body + length});
-    } else {
-      ++scan->other[opcode];
     }
     return true;
   });
@@ -371,7 +369,6 @@ EXPORT bool fieldpipe_scan(const uint8_t* content, uint64_t start, uint64_t end,
   view->definition_count = scan->definitions.size();
   view->refused = scan->refused.data();
   view->refused_count = scan->refused.size();
-  view->other = scan->other;
   return true;
 } catch (const std::bad_alloc&) {
   return false;
