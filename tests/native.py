@@ -11,16 +11,32 @@ from importlib.util import find_spec
 
 import pytest
 
-_MAX_NUMBER = 41  # bytes a number, with the end of the line
+_MAX_NUMBER = 41  # bytes a number, with the comma
 
 
-def written(values: array[float]) -> list[str]:
-    """The text of every float64 (`array("d")`) or float32 (`array("f")`)."""
-    write = _library().fieldpipe_write_doubles if values.typecode == "d" else _library().fieldpipe_write_floats
+def written(values: array[float], at_a_time: int = 0) -> list[str]:
+    """The text of every float64 (`array("d")`) or float32 (`array("f")`).
+
+    `at_a_time`: so many are asked for together, as of a message, which may look ahead; 0: each for itself.
+    """
     address, count = values.buffer_info()
+    if values.typecode == "d":
+        return written_at(address, count, at_a_time)
     text = ctypes.create_string_buffer(_MAX_NUMBER * count)
-    size = write(ctypes.c_void_p(address), ctypes.c_uint64(count), text)
-    return text.raw[:size].decode("ascii").splitlines()
+    size = _library().fieldpipe_write_floats(ctypes.c_void_p(address), ctypes.c_uint64(count), text)
+    return _cells(text.raw[:size])
+
+
+def written_at(address: int, count: int, at_a_time: int) -> list[str]:
+    """The same of float64 that lie there."""
+    text = ctypes.create_string_buffer(_MAX_NUMBER * count)
+    numbers = ctypes.c_uint64(count), text, ctypes.c_uint64(at_a_time)
+    size = _library().fieldpipe_write_doubles(ctypes.c_void_p(address), *numbers)
+    return _cells(text.raw[:size])
+
+
+def _cells(text: bytes) -> list[str]:
+    return text.decode("ascii").split(",")[:-1]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import random
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from fieldpipe.recordings.cells import float32_text
-from tests.native import writing_wide, written, wrong_wide_digits
+from tests.native import writing_wide, written, written_at, wrong_wide_digits
 
 SIGNS = (0, 1)
 FRACTION = {"d": 52, "f": 23}  # bits
@@ -74,9 +76,35 @@ def _way(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("at_a_time", [0, 1 << 40], ids=["each for itself", "together"])
 @pytest.mark.parametrize("values", list(DOUBLES.values()), ids=list(DOUBLES))
-def test_float64_is_written_as_python_writes_it(values: array[float]) -> None:
-    assert wrong(values, repr) == []
+def test_float64_is_written_as_python_writes_it(values: array[float], at_a_time: int) -> None:
+    assert wrong(values, repr, at_a_time) == []
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2, 3, 5, 7, 8, 9, 37, 56, 57, 100])
+@pytest.mark.parametrize("zeros", [0.0, 0.3, 0.5, 0.9, 0.99, 1.0])
+def test_zeros_between_others_are_written_however_many_are_asked_for(zeros: float, at_a_time: int) -> None:
+    choice = random.Random(4)
+    some = (0.1, -2.5, 1e300, 5e-324, -0.0, float("nan"), 1e-7, 123456.789)
+    values = array("d", (0.0 if choice.random() < zeros else choice.choice(some) for _ in range(2000)))
+
+    assert wrong(values, repr, at_a_time) == []
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 60])
+def test_nothing_is_read_behind_the_last_one(count: int) -> None:
+    page = mmap.PAGESIZE
+    with mmap.mmap(-1, 2 * page) as memory:
+        memory[:page] = array("d", [0.1] * (page // 8)).tobytes()
+        start = ctypes.addressof(anchor := ctypes.c_char.from_buffer(memory))
+        protect = ctypes.CDLL(None).mprotect
+        assert protect(ctypes.c_void_p(start + page), ctypes.c_size_t(page), 0) == 0  # whoever reads there is ended
+
+        lines = written_at(start + page - 8 * count, count, at_a_time=count)
+
+        del anchor
+    assert lines == ["0.1"] * count
 
 
 def test_float64_reads_back_as_the_same_bits() -> None:
@@ -112,7 +140,7 @@ def test_all_groups_of_eight_digits_are_written_alike() -> None:
     assert wrong_wide_digits() == 0
 
 
-def wrong(values: array[float], text: Callable[[float], str]) -> list[tuple[str, str]]:
+def wrong(values: array[float], text: Callable[[float], str], at_a_time: int = 0) -> list[tuple[str, str]]:
     """What is not written as it should be: the value in hexadecimal, and what was written."""
-    lines = written(values)
+    lines = written(values, at_a_time)
     return [(value.hex(), line) for value, line in zip(values, lines, strict=True) if line != text(value)]

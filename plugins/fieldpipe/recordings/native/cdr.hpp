@@ -2,6 +2,7 @@
 // ../linker.py and ../steps.py.
 #pragma once
 
+#include "eights.hpp"
 #include "numbers.hpp"
 #include "plan.hpp"
 #include "text.hpp"
@@ -196,7 +197,7 @@ class InOrder {
   }
 
   template <class Float>
-  static char* numbers(char* to, const uint8_t* from, uint64_t count, bool comma, bool json) {
+  char* numbers(char* to, const uint8_t* from, uint64_t count, bool comma, bool json) {
 #ifdef FIELDPIPE_WIDE
     if (wide::in_use) return wide_numbers<Float>(to, from, count, comma, json);
 #endif
@@ -206,9 +207,17 @@ class InOrder {
 #ifdef FIELDPIPE_WIDE
   // The same; what it calls becomes a part of it, as only what is compiled for the same instructions can.
   template <class Float>
-  [[gnu::flatten, gnu::noinline]] FIELDPIPE_WIDE static char* wide_numbers(
+  [[gnu::flatten, gnu::noinline]] FIELDPIPE_WIDE char* wide_numbers(
       char* to, const uint8_t* from, uint64_t count, bool comma, bool json) {
-    return any_numbers<Float>(to, from, count, comma, json);
+    if constexpr (SWAPPED || sizeof(Float) != sizeof(double)) {
+      return any_numbers<Float>(to, from, count, comma, json);
+    } else {
+      if (count == 0) return to;
+      *to = ',';
+      to += comma;
+      auto rare = [json](char* out, const uint8_t* in) FIELDPIPE_WIDE { return write_real(out, load<double>(in), json); };
+      return doubles_.write(to, from, count, payload_ + size_, rare) - 1;
+    }
   }
 #endif
 
@@ -370,6 +379,9 @@ class InOrder {
   Workspace& workspace_;
   bool exploded_ = false;
   size_t behind_prefix_ = 0;
+#ifdef FIELDPIPE_WIDE
+  wide::Ahead doubles_;
+#endif
 };
 
 }  // namespace fieldpipe

@@ -135,7 +135,7 @@ char* write_decimal(char* out, Decimal decimal) {
   int magnitude = decimal.exponent + Format<Float>::REST;
   bool is_fixed = FIXED_FROM <= magnitude && magnitude < FIXED_TO;
 #ifdef FIELDPIPE_WIDE
-  if (wide::in_use && is_fixed) return wide::write_fixed(out, LAYOUTS.of[magnitude - FIXED_FROM], parts.first, parts.high, parts.low);
+  if (wide::in_use && is_fixed) return wide::write_fixed(out, LAYOUTS.of[magnitude - FIXED_FROM], wide::around(parts.first), parts.high, parts.low);
 #endif
   Digits digits = digits_of<Float>(parts);
   return is_fixed ? write_fixed(out, magnitude, digits) : write_exponent(out, magnitude, digits);

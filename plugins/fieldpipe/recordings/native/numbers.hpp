@@ -11,23 +11,22 @@ namespace fieldpipe {
 
 inline char* write_u64(char* out, uint64_t value) {
   constexpr uint64_t EIGHT = 100'000'000, SIXTEEN = EIGHT * EIGHT;
-  auto next = [&](uint64_t below_eight) {
-    put_word(out, eight_digits(below_eight) | ZEROS);
-    out += 8;
-  };
   if (value < 10) {
-    *out++ = static_cast<char>('0' + value);
-  } else if (value < EIGHT) {
-    out = write_short(out, value);
-  } else if (value < SIXTEEN) {
-    out = write_short(out, value / EIGHT);
-    next(value % EIGHT);
-  } else {
-    out = write_short(out, value / SIXTEEN);
-    next(value % SIXTEEN / EIGHT);
-    next(value % EIGHT);
+    *out = static_cast<char>('0' + value);
+    return out + 1;
   }
-  return out;
+  if (value < EIGHT) return write_short(out, value);
+  if (value < SIXTEEN) {
+    out = write_short(out, value / EIGHT);
+    put_word(out, eight_digits(value % EIGHT) | ZEROS);
+    return out + 8;
+  }
+  uint64_t rest = value % SIXTEEN, high = rest / EIGHT, low = rest % EIGHT;
+  out = write_short(out, value / SIXTEEN);
+  sixteen_digits(high, low);
+  put_word(out, high | ZEROS);
+  put_word(out + 8, low | ZEROS);
+  return out + 16;
 }
 
 inline char* write_i64(char* out, int64_t value) {

@@ -2,21 +2,43 @@
 #pragma once
 
 #include "decimals.hpp"
+#include "eights.hpp"
 #include "export.hpp"
 #include "numbers.hpp"
 
 namespace fieldpipe {
 
-// One number a line; returns how many bytes were written. `out` has room for MAX_NUMBER + 1 bytes a number.
+// Numbers, each with a comma behind it; returns how many bytes were written. `out` has room for MAX_NUMBER + 1 bytes a
+// number.
 template <class Float>
-uint64_t write_lines(const Float* values, uint64_t count, char* out) {
+uint64_t write_floats(const Float* values, uint64_t count, char* out) {
   char* to = out;
   for (uint64_t at = 0; at < count; ++at) {
     to = write_float(to, values[at]);
-    *to++ = '\n';
+    *to++ = ',';
   }
   return static_cast<uint64_t>(to - out);
 }
+
+// The same by wide::Ahead, so many at a time.
+#ifdef FIELDPIPE_WIDE
+[[gnu::flatten, gnu::noinline]] FIELDPIPE_WIDE inline uint64_t write_ahead(
+    const double* values, uint64_t count, char* out, uint64_t at_a_time) {
+  wide::Ahead ahead;
+  char* to = out;
+  const uint8_t *from = reinterpret_cast<const uint8_t*>(values), *end = from + count * sizeof(double);
+  auto rare = [](char* text, const uint8_t* in) FIELDPIPE_WIDE {
+    double value;
+    std::memcpy(&value, in, sizeof value);
+    return write_float(text, value);
+  };
+  for (uint64_t left = count, step; left > 0; left -= step, from += step * sizeof(double)) {
+    step = left < at_a_time ? left : at_a_time;
+    to = ahead.write(to, from, step, end, rare);
+  }
+  return static_cast<uint64_t>(to - out);
+}
+#endif
 
 // Of all numbers below 10^8, how many the vectors of wide.hpp write otherwise than `eight_digits`. For processors that
 // have them.
@@ -26,7 +48,7 @@ inline uint64_t wrong_wide_digits() {
   constexpr wide::Layout layout = wide::layout(0);
   for (uint64_t number = 0; number < 100'000'000; ++number) {
     char text[wide::Layout::SIZE];
-    wide::write_fixed(text, layout, 1, number, number);
+    wide::write_fixed(text, layout, wide::around(1), number, number);
     uint64_t expected = eight_digits(number) | ZEROS;
     wrong += std::memcmp(text + 2, &expected, 8) != 0 || std::memcmp(text + 10, &expected, 8) != 0;
   }
@@ -36,12 +58,16 @@ inline uint64_t wrong_wide_digits() {
 
 }  // namespace fieldpipe
 
-EXPORT uint64_t fieldpipe_write_doubles(const double* values, uint64_t count, char* out) {
-  return fieldpipe::write_lines(values, count, out);
+// By wide::Ahead where it can, unless `at_a_time` is 0.
+EXPORT uint64_t fieldpipe_write_doubles(const double* values, uint64_t count, char* out, uint64_t at_a_time) {
+#ifdef FIELDPIPE_WIDE
+  if (fieldpipe::wide::in_use && at_a_time > 0) return fieldpipe::write_ahead(values, count, out, at_a_time);
+#endif
+  return fieldpipe::write_floats(values, count, out);
 }
 
 EXPORT uint64_t fieldpipe_write_floats(const float* values, uint64_t count, char* out) {
-  return fieldpipe::write_lines(values, count, out);
+  return fieldpipe::write_floats(values, count, out);
 }
 
 // Whether vectors write digits where they can; false if this machine has none that could.
