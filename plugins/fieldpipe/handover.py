@@ -7,10 +7,9 @@ another; the names and layouts they agree on live here. Described in docs/protoc
 import hashlib
 import json
 import unicodedata
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from fieldpipe.errors import PermanentError
 
@@ -27,8 +26,7 @@ _MAX_PART_BYTES = 200  # stores that keep objects in files take 255 between two 
 _UNFIT = set('\\:*?"<>|%#{}^~[]`')
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItem:
+class WorkItem(NamedTuple):
     """One object that a pod shall convert. `id` is the ledger's row; None when a person started the run by hand."""
 
     bucket: str
@@ -49,8 +47,7 @@ class Outcome(StrEnum):
     TRANSIENT = "transient"  # try again later
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a pod says about one object. `manifest` is the key of the result's manifest when converted."""
 
     outcome: Outcome
@@ -59,7 +56,7 @@ class Report:
 
     def to_json(self) -> bytes:
         """UTF-8 JSON of one line."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return json.dumps(self._asdict(), sort_keys=True).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> "Report":
@@ -77,7 +74,7 @@ def encode_work(items: list[WorkItem]) -> str:
     `$` is written as its JSON escape: Kubernetes expands `$(NAME)` in environment values, so a key that is named
     `$(MINIO_SECRET_KEY)` would otherwise become the secret.
     """
-    return json.dumps([asdict(item) for item in items], separators=(",", ":")).replace("$", "\\u0024")
+    return json.dumps([item._asdict() for item in items], separators=(",", ":")).replace("$", "\\u0024")
 
 
 def decode_work(text: str) -> list[WorkItem]:

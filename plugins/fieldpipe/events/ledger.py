@@ -137,7 +137,7 @@ class Ledger:
     def _store_run(self, connection: Connection, route: Route, batch: list[Candidate]) -> Run:
         pairs = [(_id(candidate), candidate.attempt) for candidate in batch]
         run = run_id(route.name, pairs)
-        conf = {"run": run, "objects": [asdict(candidate.item) for candidate in batch]}
+        conf = {"run": run, "objects": [candidate.item._asdict() for candidate in batch]}
         row = connection.execute(sql.INSERT_RUN, self._me(run_id=run, route=route.name, dag_id=route.dag_id, conf=conf))
         members = [{"run_id": run, "object_id": object_id, "attempt": attempt} for object_id, attempt in pairs]
         connection.execute(sql.INSERT_MEMBERS, members)

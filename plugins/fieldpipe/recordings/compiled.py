@@ -6,7 +6,6 @@ import ctypes
 import weakref
 from collections.abc import Callable, Iterator
 from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int32, c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from itertools import chain
@@ -233,17 +232,18 @@ class _Actions(NamedTuple):
     owners: list[_Handle]
 
 
-@dataclass(slots=True)
 class _Compiled(Converted):
     """Texts in the memory of a native result, which the next call may have once they are released."""
 
-    handle: _Handle
-    pool: list[_Handle]
+    def __init__(self, stop: int, rows: list[Rows], left: list[Left], handle: _Handle, pool: list[_Handle]) -> None:
+        super().__init__(stop, rows, left)
+        self._handle = handle
+        self._pool = pool
 
     def release(self) -> None:
         """Give the memory back."""
         self.rows = []
-        self.pool.append(self.handle)
+        self._pool.append(self._handle)
 
 
 def native_program(plan: Plan) -> tuple[ctypes.Array[NativeInstruction], bytes]:
@@ -280,16 +280,16 @@ def _flat(instruction: Instruction, texts: bytearray) -> Iterator[NativeInstruct
 
 def _tally(native: _Tally) -> Tally:
     used = native.intervals[native.shortest : native.longest + 1]
-    return Tally(
-        messages=native.messages,
-        size=native.size,
-        first=native.first,
-        last=native.last,
-        least=native.least,
-        most=native.most,
-        backwards=native.backwards,
-        intervals={index: count for index, count in enumerate(used, native.shortest) if count},
-    )
+    tally = Tally()
+    tally.messages = native.messages
+    tally.size = native.size
+    tally.first = native.first
+    tally.last = native.last
+    tally.least = native.least
+    tally.most = native.most
+    tally.backwards = native.backwards
+    tally.intervals = {index: count for index, count in enumerate(used, native.shortest) if count}
+    return tally
 
 
 def _layout() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from fieldpipe.recordings import sums
 from fieldpipe.recordings.container import Block, Remark
@@ -21,11 +20,12 @@ from fieldpipe.recordings.table import Prepared, Table
 from fieldpipe.recordings.tables import Tables
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Routes(Selection):
     """Where the rows of each channel go."""
 
-    tables: Mapping[int, Table] = field(default_factory=dict)
+    def __init__(self, tables: Mapping[int, Table], start: int, end: int) -> None:
+        super().__init__({channel: table.decoder for channel, table in tables.items()}, start, end)
+        self.tables = tables
 
 
 class Writer:
@@ -103,7 +103,7 @@ class Writer:
 
     def _new_routes(self, tables: Mapping[int, Table]) -> _Routes:
         start, end = self._options.window
-        return _Routes({channel: table.decoder for channel, table in tables.items()}, start, end, tables)
+        return _Routes(tables, start, end)
 
 
 def _tables(segment: Segment) -> Mapping[int, Table]:

@@ -5,7 +5,7 @@ The same recording gives the same bytes, on every run: nothing here looks at a c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,14 +41,13 @@ class Source(NamedTuple):
     modified: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
+class Conversion(NamedTuple):
     """The results of one recording, not yet published. `kind` is `mcap` or `csv`; what is CSV has no health."""
 
     kind: str
     outputs: list[Output]
-    warnings: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
+    warnings: Sequence[str] = ()
+    errors: Sequence[str] = ()
     options: Options = DEFAULT
     health: Health | None = None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from mmap import mmap
 from typing import NamedTuple, Protocol
@@ -41,7 +40,6 @@ class Decoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Selection:
     """What shall become of messages. A channel that is not in `decoders` is skipped; None: the caller decodes it.
 
@@ -49,9 +47,10 @@ class Selection:
     Times are log times, `end` is not included.
     """
 
-    decoders: Mapping[int, Decoder | None]
-    start: int = 0
-    end: int = FOREVER + 1
+    def __init__(self, decoders: Mapping[int, Decoder | None], start: int = 0, end: int = FOREVER + 1) -> None:
+        self.decoders = decoders
+        self.start = start
+        self.end = end
 
 
 class Why(IntEnum):
@@ -80,16 +79,16 @@ class Rows(NamedTuple):
     text: bytes | memoryview
 
 
-@dataclass(slots=True)
 class Converted:
     """Both lists in the order of the block. The memory behind `rows` is taken back by `release`.
 
     `stop` is where the next call should start; the block is done when that is its end.
     """
 
-    stop: int
-    rows: list[Rows]
-    left: list[Left]
+    def __init__(self, stop: int, rows: list[Rows], left: list[Left]) -> None:
+        self.stop = stop
+        self.rows = rows
+        self.left = left
 
     def release(self) -> None:
         """The texts are not needed any more."""
@@ -103,25 +102,24 @@ class Defined(NamedTuple):
     end: int
 
 
-@dataclass(slots=True)
 class Tally:
     """The times of one channel's messages in a block (nanoseconds, log time), in the order of the block.
 
     `intervals` counts steps forward by the bucket of their length (see `bucket`); steps back are `backwards`.
     """
 
-    messages: int = 0
-    size: int = 0  # bytes of payload
-    first: int = 0
-    last: int = 0
-    least: int = FOREVER
-    most: int = 0
-    backwards: int = 0
-    intervals: dict[int, int] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self.messages = 0
+        self.size = 0  # bytes of payload
+        self.first = 0
+        self.last = 0
+        self.least = FOREVER
+        self.most = 0
+        self.backwards = 0
+        self.intervals: dict[int, int] = Counter()
 
 
-@dataclass(slots=True)
-class Scanned:
+class Scanned(NamedTuple):
     """What a block holds: schemas and channels, and messages by channel. `end` is where its whole records end;
     `refused` are messages (start, end) whose length cannot be. Records of other kinds are passed over."""
 

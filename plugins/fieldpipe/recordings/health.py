@@ -6,7 +6,6 @@ Nothing is decoded for that. The same facts stand in every manifest.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -19,17 +18,17 @@ FEWEST_STEPS = 10  # of a topic, before anything is called a gap
 SECOND = 1_000_000_000  # nanoseconds
 
 
-@dataclass(slots=True)
 class TopicHealth:
     """How the messages of one topic came. Times are log times in nanoseconds; `size` are bytes of payload."""
 
-    messages: int = 0
-    size: int = 0
-    first: int = FOREVER
-    last: int = 0
-    backwards: int = 0
-    intervals: Counter[int] = field(default_factory=Counter)  # by bucket
-    _last_of: dict[int, int] = field(default_factory=dict)  # by channel: publishers of one topic keep their own pace
+    def __init__(self) -> None:
+        self.messages = 0
+        self.size = 0
+        self.first = FOREVER
+        self.last = 0
+        self.backwards = 0
+        self.intervals: Counter[int] = Counter()  # by bucket
+        self._last_of: dict[int, int] = {}  # by channel: publishers of one topic keep their own pace
 
     def add(self, channel: int, tally: Tally) -> None:
         """Take in the messages of a channel, in file order."""
@@ -79,16 +78,16 @@ class TopicHealth:
         return sum(self.intervals[index] for index in long), round(bucket_start(long[-1]) / SECOND, 3) if long else 0.0
 
 
-@dataclass(slots=True)
 class Health:
     """A whole recording. A chunk is `unchecked` if it carries no CRC, or is cut off."""
 
-    is_finished: bool = True
-    chunks: int = 0
-    unchecked: int = 0
-    damaged: int = 0
-    skipped: int = 0
-    topics: dict[Topic, TopicHealth] = field(default_factory=dict)
+    def __init__(self, is_finished: bool) -> None:
+        self.is_finished = is_finished
+        self.chunks = 0
+        self.unchecked = 0
+        self.damaged = 0
+        self.skipped = 0
+        self.topics: dict[Topic, TopicHealth] = {}
 
     def topic(self, topic: Topic) -> TopicHealth:
         """Of one topic; a new one has no messages."""

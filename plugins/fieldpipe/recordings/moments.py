@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import NamedTuple
 
 from fieldpipe.errors import PermanentError
@@ -38,7 +36,7 @@ class Window(NamedTuple):
         start, end = (
             None if moment is None else moment.nanoseconds + (first if moment.is_from_start else 0) for moment in self
         )
-        return replace(options, start=start, end=end)
+        return options.but(start=start, end=end)
 
 
 ALL = Window()
@@ -46,6 +44,8 @@ ALL = Window()
 
 def parse_moment(text: str) -> Moment:
     """ISO 8601 (UTC unless it says otherwise), nanoseconds since 1970, or `+seconds`. Raises PermanentError."""
+    from decimal import Decimal  # here, because it takes a millisecond that most conversions do not need
+
     try:
         if text.startswith("+"):
             return Moment(int(Decimal(text[1:]) * SECOND), is_from_start=True)

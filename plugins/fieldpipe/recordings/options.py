@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -10,7 +9,6 @@ from fieldpipe.errors import PermanentError
 from fieldpipe.recordings.executor import FOREVER
 
 
-@dataclass(frozen=True, slots=True)
 class Options:
     """`topics` are globs (none: all topics); `start` and `end` log times in nanoseconds, the end not included.
 
@@ -20,22 +18,37 @@ class Options:
     results, `workers` (None: as many as there are CPUs, at most 4) does not. Raises PermanentError.
     """
 
-    topics: tuple[str, ...] = ()
-    start: int | None = None
-    end: int | None = None
-    explode: tuple[str, ...] = ()
-    images: bool = True
-    formula_safe: bool = False
-    base64: bool = False
-    points: bool = False
-    workers: int | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        topics: tuple[str, ...] = (),
+        start: int | None = None,
+        end: int | None = None,
+        explode: tuple[str, ...] = (),
+        images: bool = True,
+        formula_safe: bool = False,
+        base64: bool = False,
+        points: bool = False,
+        workers: int | None = None,
+    ) -> None:
+        self.topics = topics
+        self.start = start
+        self.end = end
+        self.explode = explode
+        self.images = images
+        self.formula_safe = formula_safe
+        self.base64 = base64
+        self.points = points
+        self.workers = workers
         first, behind = self.window
         if first >= behind:
             raise PermanentError(f"the time window is empty: it starts at {first} and ends before {behind}")
-        if self.workers is not None and self.workers < 1:
-            raise PermanentError(f"{self.workers} workers cannot do anything: give 1 or more")
+        if workers is not None and workers < 1:
+            raise PermanentError(f"{workers} workers cannot do anything: give 1 or more")
+
+    def but(self, **changes: Any) -> Options:
+        """The same with some other choices. Raises PermanentError."""
+        return Options(**{**vars(self), **changes})
 
     @property
     def window(self) -> tuple[int, int]:
@@ -48,7 +61,7 @@ class Options:
 
     def described(self) -> dict[str, Any]:
         """What the manifest says about choices that change the results; empty if none was made."""
-        chosen = {own.name: getattr(self, own.name) for own in fields(self) if getattr(self, own.name) != own.default}
+        chosen = {name: value for name, value in vars(self).items() if value != getattr(DEFAULT, name)}
         chosen.pop("workers", None)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()}
 

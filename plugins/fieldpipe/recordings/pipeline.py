@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from threading import Condition, Lock
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -73,10 +72,10 @@ class Consumer(Protocol[Prepared]):
         ...
 
 
-@dataclass(slots=True, eq=False)
 class _Loading:
-    block: Block
-    loaded: tuple[Content, list[Piece]] | ChunkDamaged | None = None
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.loaded: tuple[Content, list[Piece]] | ChunkDamaged | None = None
 
 
 class _Waiting(NamedTuple):
@@ -87,17 +86,16 @@ class _Waiting(NamedTuple):
     frees: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Made(Generic[Prepared]):
+class _Made(NamedTuple, Generic[Prepared]):
     segment: Segment
     converted: Converted
     prepared: Prepared
 
 
-@dataclass(slots=True, eq=False)
 class _Converting(Generic[Prepared]):
-    what: _Waiting
-    made: tuple[list[_Made[Prepared]], list[Segment]] | None = None
+    def __init__(self, what: _Waiting) -> None:
+        self.what = what
+        self.made: tuple[list[_Made[Prepared]], list[Segment]] | None = None
 
 
 class Pipeline(Generic[Prepared]):

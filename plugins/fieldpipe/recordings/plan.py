@@ -9,7 +9,6 @@ level every value is one cell and a LIST is one cell of JSON; inside a LIST valu
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
 from typing import NamedTuple
@@ -77,8 +76,7 @@ class Form(Enum):
     GROUP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One step of a plan; which parameters count depends on `op`. `least` is the fewest bytes of a LIST's element.
 
     Of a FIELD, `count` None means repeated; `optional` that one which is absent is an empty cell (`null` in JSON), not
@@ -87,7 +85,7 @@ class Instruction:
 
     op: Op
     kind: Kind | None = None
-    count: int | None = 1
+    count: int | None = 1  # type: ignore[assignment]  # nobody counts in it as in other tuples
     bound: int | None = None
     text: str = ""
     body: tuple[Instruction, ...] = ()

@@ -10,7 +10,6 @@ import csv
 import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mcap.opcode import Opcode
@@ -39,22 +38,21 @@ _KINDS = {  # PointField.datatype
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A field of a point: `count` values of a kind from byte `offset` on."""
+class _Member(NamedTuple):
+    """A field of a point: so many values of a kind from byte `offset` on."""
 
     name: str
     offset: int
     kind: Kind
-    count: int
+    values: int
 
     @property
     def size(self) -> int:
-        return WIDTHS[self.kind] * self.count
+        return WIDTHS[self.kind] * self.values
 
     @property
     def type(self) -> Type:
-        return Scalar(self.kind) if self.count == 1 else Array(Scalar(self.kind), self.count)
+        return Scalar(self.kind) if self.values == 1 else Array(Scalar(self.kind), self.values)
 
 
 class _Cloud(NamedTuple):

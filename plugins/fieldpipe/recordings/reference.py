@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from threading import Lock
 
 from mcap.opcode import Opcode
@@ -63,14 +62,13 @@ class ReferenceExecutor:
             return _convert(content, start, end, selection)
 
 
-@dataclass(slots=True)
 class _Lines:
     """Rows so far; `channel` is the one of the first."""
 
-    channel: int
-    count: int = 0
-    escaped: int = 0
-    texts: list[bytes] = field(default_factory=list)
+    def __init__(self, channel: int) -> None:
+        self.channel = channel
+        self.count = self.escaped = 0
+        self.texts: list[bytes] = []
 
 
 def _convert(content: Content, start: int, end: int, selection: Selection) -> Converted:

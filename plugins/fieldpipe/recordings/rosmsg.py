@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from fieldpipe.recordings.typetree import MAX_DEPTH, Array, Field, Kind, Scalar, SchemaError, Sequence, Struct, Type
 
@@ -43,12 +44,11 @@ _TIME_FIELDS = (Field("sec", Scalar(Kind.INT32)), Field("nanosec", Scalar(Kind.U
 _TIMES = ("builtin_interfaces/Time", "builtin_interfaces/Duration")
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     """`kinds` by the names of built-in types; `aliases`: types that are meant whatever package they are used in."""
 
     kinds: Mapping[str, Kind]
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = MappingProxyType({})
 
 
 def sections(root: str, text: str) -> dict[str, str]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sized
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fieldpipe.recordings.executor import MAX_ROW, MAX_ROWS, DecodeError
 
 
-@dataclass(slots=True)
-class Exploded:
+class Exploded(NamedTuple):
     """The elements of a list that become rows of their own.
 
     Each is a list of cells, which belong behind the first `behind` cells of the message.
     """
 
-    behind: int = 0
-    elements: list[list[str]] = field(default_factory=list)
+    behind: int
+    elements: list[list[str]]
 
 
 def rows_of(cells: list[str], exploded: Exploded | None = None) -> list[list[str]]:

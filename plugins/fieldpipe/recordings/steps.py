@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from fieldpipe.recordings.cells import float32_text, json_floats
 from fieldpipe.recordings.executor import MAX_ROW, DecodeError
@@ -23,7 +22,6 @@ Length = Callable[[bytes, int], tuple[int, int]]
 """Reads how many elements a list has; returns that and where they start."""
 
 
-@dataclass(slots=True)
 class Found:
     """What steps find in a payload besides cells.
 
@@ -31,14 +29,15 @@ class Found:
     rows; `least`: characters of text that it makes at least.
     """
 
-    escaped: int = 0
-    binary: bytes = b""
-    exploded: Exploded | None = None
-    least: int = 0
+    def __init__(self) -> None:
+        self.clear()
 
     def clear(self) -> None:
         """Before the next payload."""
-        self.escaped, self.binary, self.exploded, self.least = 0, b"", None, 0
+        self.escaped = 0
+        self.binary = b""
+        self.exploded: Exploded | None = None
+        self.least = 0
 
     def expect(self, characters: int) -> None:
         """There will be so much text: what nobody can use is refused before it is made."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from mcap.opcode import Opcode
@@ -38,16 +38,15 @@ class ChunkIndex(NamedTuple):
     channels: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """What the end of the file says. `chunks` ascend; `first_time` is the recording's first log time, if it is known.
 
     `start` is where it begins in the file, None if there is none.
     """
 
-    schemas: dict[int, Schema] = field(default_factory=dict)
-    channels: dict[int, Channel] = field(default_factory=dict)
-    chunks: list[ChunkIndex] = field(default_factory=list)
+    schemas: Mapping[int, Schema] = MappingProxyType({})
+    channels: Mapping[int, Channel] = MappingProxyType({})
+    chunks: Sequence[ChunkIndex] = ()
     first_time: int | None = None
     start: int | None = None
 

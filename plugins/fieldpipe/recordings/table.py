@@ -8,7 +8,6 @@ each one lies and why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from fieldpipe.recordings.cells import defused, row
 from fieldpipe.recordings.decoders import decoder_for
@@ -123,7 +122,7 @@ class Table:
 
     def _new_decoder(self) -> Decoder:
         is_of_points = self._options.points and kind_of(self._topic) is Kind.CLOUD
-        return decoder_for(self._topic, replace(self._options, explode=()) if is_of_points else self._options)
+        return decoder_for(self._topic, self._options.but(explode=()) if is_of_points else self._options)
 
     def _choose(self, folder: str, executor: Executor) -> None:
         """Who makes the rows."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from fieldpipe.errors import FieldpipeError
 
@@ -39,39 +39,34 @@ class Kind(Enum):
 TEXT_KINDS = (Kind.STRING, Kind.WSTRING)
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(NamedTuple):
     """One value."""
 
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(NamedTuple):
     """A fixed number of elements."""
 
     element: Type
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(NamedTuple):
     """Any number of elements, or at most `bound`."""
 
     element: Type
     bound: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """A member of a struct."""
 
     name: str
     type: Type
 
 
-@dataclass(frozen=True, slots=True)
-class Struct:
+class Struct(NamedTuple):
     """A message, or a message inside one. `name` is `package/Type`."""
 
     name: str

@@ -155,7 +155,7 @@ def _types(kinds: Many[Kind], bounds: bool, depth: int) -> st.SearchStrategy[Typ
     if depth < 3:
         element = element | _structs(kinds, bounds, depth + 1)
     lengths = st.sampled_from([1, 2, 3, 64, 65]) if depth == 0 else st.integers(1, 3)
-    made = [element, st.builds(Array, element, lengths), st.builds(Sequence, element)]
+    made = [element, st.builds(Array, element, lengths), element.map(Sequence)]
     return st.one_of(*made, st.builds(Sequence, element, st.integers(3, 5))) if bounds else st.one_of(*made)
 
 

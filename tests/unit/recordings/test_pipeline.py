@@ -26,7 +26,9 @@ from tests.unit.recordings.conftest import Convert, Converted
 
 SECOND = 1_000_000_000
 MEBIBYTE = 1024 * 1024
-HEAVY = {"minio", "pydantic", "urllib3", "structlog", "rich", "airflow", "pandas", "numpy", "google.protobuf"}
+LIBRARIES = {"minio", "pydantic", "urllib3", "structlog", "rich", "airflow", "pandas", "numpy", "google.protobuf"}
+# each dataclass takes half a millisecond to define, and what defines them five to import
+HEAVY = LIBRARIES | {"dataclasses", "inspect", "decimal"}
 
 
 def mixed(chunk_size: int = 5000) -> bytes:
