@@ -86,7 +86,8 @@ def race(
     full: bool,
     between: Callable[[Runner], None] | None = None,
 ) -> Race:
-    """After every run of another's program comes one of ours on the whole recording, three after a long one.
+    """After every run of another's program comes one of ours on the whole recording, three after a long one or the only
+    other's.
 
     `between` ends a round; it gets ours.
     """
@@ -98,7 +99,7 @@ def race(
         for other in others:
             for recording in (course.whole,) if full else (course.start, course.part):
                 other.run(bench, recording)
-            for _ in range(3 if full else 1):
+            for _ in range(3 if full or len(others) == 1 else 1):
                 ours.run(bench, course.whole)
         for recording in (course.start, course.part):
             ours.run(bench, recording)
