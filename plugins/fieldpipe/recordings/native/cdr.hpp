@@ -79,7 +79,7 @@ class InOrder {
   void pieces(const Instruction* at, const Instruction* end) {
     for (; at != end; at = next(at)) {
       switch (at->op) {
-        case Op::LITERAL: out_->put(plan_.text(*at), at->size); break;
+        case Op::LITERAL: out_->put_padded(plan_.text(*at), at->size); break;
         case Op::VALUES: values(*at, false); break;
         case Op::TEXT:
           for (uint64_t left = at->count; left > 0; --left) text<true>(at->kind);

@@ -332,7 +332,7 @@ EXPORT uint64_t fieldpipe_layout() {
 EXPORT fieldpipe::Plan* fieldpipe_plan(const fieldpipe::Instruction* program, uint64_t count, const char* texts, uint64_t size,
                                        uint32_t wire, uint32_t formula_safe) try {
   using namespace fieldpipe;
-  auto plan = std::make_unique<Plan>(Plan{{program, program + count}, {texts, size}, static_cast<Wire>(wire), formula_safe != 0, nullptr, nullptr});
+  auto plan = std::make_unique<Plan>(Plan{{program, program + count}, std::string(texts, size).append(PADDING, ' '), static_cast<Wire>(wire), formula_safe != 0, nullptr, nullptr});
   if (plan->wire == Wire::PROTOBUF) plan->messages = std::make_shared<const Messages>(*plan);
   if (plan->wire == Wire::JSON) plan->objects = std::make_shared<const Objects>(*plan);
   return plan.release();

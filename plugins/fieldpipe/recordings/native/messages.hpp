@@ -32,12 +32,10 @@ struct Member {  // a FIELD
   uint32_t name_size;
 };
 
-constexpr size_t SHORT_NAME = 32;  // bytes that may be read wherever a name starts
-
 struct Message {  // FIELDS
   std::vector<Member> members;
   uint32_t slots;  // one for each member, then one for each oneof
-  std::string names;
+  std::string names;  // with PADDING
 
   const Member* find(uint32_t number) const {
     if (number < near_.size()) return near_[number];
@@ -82,7 +80,7 @@ class Messages {
     uint32_t count = static_cast<uint32_t>(message.members.size());
     message.slots = count + oneofs;
     for (Member& member : message.members) member.oneof += member.oneof > 0 ? count - 1 : 0;
-    message.names.append(SHORT_NAME, ' ');
+    message.names.append(PADDING, ' ');
     message.index();
     return &message;
   }

@@ -47,7 +47,7 @@ class Objects;
 
 struct Plan {
   std::vector<Instruction> program;
-  std::string texts;
+  std::string texts;  // with PADDING
   Wire wire;
   bool formula_safe;
   std::shared_ptr<const Messages> messages;  // protobuf: the program made ready, see messages.hpp

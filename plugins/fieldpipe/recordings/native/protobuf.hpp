@@ -107,19 +107,12 @@ class ByNumber {
   void object(const Message& message, const Slot& content, uint32_t depth) {
     out_->put('{');
     fields(message, content, depth, [&](const Member& member, const Slot& slot) {
-      name(message.names.data() + member.name, member.name_size);
+      out_->put_padded(message.names.data() + member.name, member.name_size);
       if (member.repeated) return list(member, slot, depth);
       if (member.optional && slot.begin == nullptr) return out_->put("null", 4);
       json(member, slot, depth);
     });
     out_->put('}');
-  }
-
-  void name(const char* from, size_t size) {
-    char* to = out_->room(size + SHORT_NAME);
-    std::memcpy(to, from, SHORT_NAME);  // of a size that the compiler knows: no call
-    if (size > SHORT_NAME) std::memcpy(to + SHORT_NAME, from + SHORT_NAME, size - SHORT_NAME);
-    out_->wrote(to + size);
   }
 
   void json(const Member& member, const Slot& slot, uint32_t depth) {

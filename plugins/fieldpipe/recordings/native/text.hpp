@@ -11,6 +11,8 @@ namespace fieldpipe {
 constexpr size_t MAX_ROW = 64 << 20;    // bytes of text that one message may make
 constexpr size_t MAX_ROWS = 1'000'000;  // that one message may make
 
+constexpr size_t PADDING = 32;  // bytes behind a text that may be read, whatever they are
+
 // A payload is not what its schema says, or makes more than MAX_ROW bytes of text or MAX_ROWS rows.
 struct Undecodable {};
 
@@ -33,6 +35,13 @@ class Buffer {
   }
   void put(const char* text, size_t size) {
     std::memcpy(room(size), text, size);
+    size_ += size;
+  }
+  // The same of a text behind which there is PADDING: most are copied in a size that the compiler knows, without a call.
+  void put_padded(const char* text, size_t size) {
+    char* to = room(size + PADDING);
+    std::memcpy(to, text, PADDING);
+    if (size > PADDING) std::memcpy(to + PADDING, text + PADDING, size - PADDING);
     size_ += size;
   }
   void begin_row() { row_ = size_; }
@@ -79,8 +88,23 @@ struct ByteClasses {
 };
 inline constexpr ByteClasses CLASSES;
 
+// Whether one of eight bytes is in a class.
+inline bool has_special(const uint8_t* text) {
+  constexpr uint64_t EACH = 0x0101010101010101, TOP = 0x80 * EACH;
+  uint64_t word;
+  std::memcpy(&word, text, sizeof word);
+  auto has_zero = [](uint64_t bytes) { return (bytes - EACH) & ~bytes; };  // in the top bit of that byte
+  uint64_t controls = (word - 0x20 * EACH) & ~word;
+  return (word | controls | has_zero(word ^ ',' * EACH) | has_zero(word ^ '"' * EACH) | has_zero(word ^ '\\' * EACH)) & TOP;
+}
+
 inline uint8_t classes_of(const uint8_t* text, size_t size) {
   uint8_t found = 0;
+  if (size >= 8) {
+    bool special = has_special(text + size - 8);
+    for (size_t at = 0; at + 8 < size; at += 8) special |= has_special(text + at);
+    if (!special) return 0;
+  }
   for (size_t at = 0; at < size; ++at) found |= CLASSES.of[text[at]];
   return found;
 }
