@@ -31,6 +31,7 @@ from zlib_ng import zlib_ng
 from fieldpipe.recordings.chunks import HEAD_SIZE, parse_head
 from fieldpipe.recordings.room import Room
 from tests.bench.convert_robot import doubles
+from tests.bench.convert_run import claim_memory
 
 PARTS = ("read", "decompress", "crc", "format", "write")
 _MAGIC = 8  # bytes
@@ -55,6 +56,7 @@ def floor(recording: Path, written: int, count: int, folder: Path) -> dict[str, 
         block = _text(written // len(chunks) + 1)
         digest = hashlib.sha256()
         room, end = Room(), 0
+        claim_memory(folder)
         with (folder / "floor.csv").open("wb", buffering=0) as target:
             for start, stored, size in chunks:
                 with _counted(spent, "read"):

@@ -52,7 +52,7 @@ class Bench:
     def run(self, command: Sequence[str], *, watch_first: bool = False, watch_memory: bool = True) -> Usage:
         """Run it to its end. Raises PermanentError with the last lines that it said if it failed."""
         self._clear()
-        self._claim_memory()
+        claim_memory(self._temporary)
         environment = {**os.environ, "TMPDIR": str(self._temporary)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody's modules shall be compiled in every run
         with self._log.open("wb") as log:
@@ -88,19 +88,6 @@ class Bench:
         """What the last command printed."""
         return self._log.read_text()
 
-    def _claim_memory(self) -> None:
-        """Have memory for what will be written.
-
-        The host of a virtual machine may take back what lay free for two seconds. Who needs it next waits until it is
-        there again, and the CPU seconds of that are counted as his: up to 0.9 for 500 MB of results that take 0.05.
-        """
-        file = self._temporary / "memory"
-        block = bytes(_MEGABYTE)
-        with file.open("wb", buffering=0) as taken:
-            for _ in range(_CLAIMED // _MEGABYTE):
-                taken.write(block)
-        file.unlink()
-
     def _await_first(self, process: subprocess.Popen[bytes]) -> float:
         """When the first byte of a result is on disk, finished or not."""
         while not any(_has_bytes(folder) for folder in (self._temporary, self.out)):
@@ -115,6 +102,20 @@ class Bench:
         for folder in (self.out, self._temporary):
             shutil.rmtree(folder, ignore_errors=True)
         self._temporary.mkdir(parents=True)
+
+
+def claim_memory(folder: Path) -> None:
+    """Have memory for what will be written next.
+
+    The host of a virtual machine may take back what lay free for two seconds. Who needs it then waits until it is there
+    again, and the CPU seconds of that are counted as his: up to 0.9 for 500 MB of results that take 0.05.
+    """
+    file = folder / "memory"
+    block = bytes(_MEGABYTE)
+    with file.open("wb", buffering=0) as taken:
+        for _ in range(_CLAIMED // _MEGABYTE):
+            taken.write(block)
+    file.unlink()
 
 
 def megabytes(size: float) -> str:

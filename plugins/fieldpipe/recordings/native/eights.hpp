@@ -121,8 +121,9 @@ FIELDPIPE_WIDE inline char* write_ready(char* out, const Eight& eight, uint64_t 
   return write_fixed(out, printing::LAYOUTS.of[eight.layout[at]], eight.around[at], eight.high[at], eight.low[at]);
 }
 
-// Writes doubles that lie one behind the other, however few at a time: looks ahead, as far as the next eight that are not
-// zero. What is there may be something else; then it is not asked for.
+// Writes doubles that lie one behind the other, however few are asked for at a time. All of these that are not zero are
+// made ready together, TOGETHER of them at most and eight at least: what lies behind are mostly doubles too, which are
+// asked for next. If they are something else, they are not.
 class Ahead {
  public:
   // So many of them, with a comma behind each; `rare(out, from)` writes what is not made ready. Up to `end` there is
@@ -130,14 +131,15 @@ class Ahead {
   template <class Rare>
   FIELDPIPE_WIDE char* write(char* out, const uint8_t* from, uint64_t count, const uint8_t* end, Rare rare) {
     while (count > 0) {
-      uint64_t at = place(from, end), stop = at + count < size_ ? at + count : size_;
+      uint64_t at = place(from, count, end), stop = at + count < size_ ? at + count : size_;
       uint64_t among = static_cast<uint64_t>(__builtin_popcountll(_bzhi_u64(nonzero_, static_cast<uint32_t>(at))));
       count -= stop - at;
       from += (stop - at) * sizeof(double);
       while (at < stop) {
         if (nonzero_ >> at & 1) {
-          bool is_ready = eight_.ready >> among & 1;
-          out = __builtin_expect(is_ready, 1) ? write_ready(out, eight_, among) : rare(out, from_ + at * sizeof(double));
+          const Eight& eight = eights_[among / Eight::COUNT];
+          bool is_ready = eight.ready >> among % Eight::COUNT & 1;
+          out = __builtin_expect(is_ready, 1) ? write_ready(out, eight, among % Eight::COUNT) : rare(out, from_ + at * sizeof(double));
           *out++ = ',';
           ++among;
           ++at;
@@ -153,41 +155,43 @@ class Ahead {
   }
 
  private:
-  static constexpr uint64_t MOST = 56;  // doubles
+  static constexpr uint64_t MOST = 56;      // doubles
+  static constexpr uint64_t TOGETHER = 32;  // of those that are not zero
 
-  FIELDPIPE_WIDE uint64_t place(const uint8_t* from, const uint8_t* end) {
+  FIELDPIPE_WIDE uint64_t place(const uint8_t* from, uint64_t count, const uint8_t* end) {
     uint64_t distance = reinterpret_cast<uintptr_t>(from) - reinterpret_cast<uintptr_t>(from_);
     if (distance % sizeof(double) == 0 && distance / sizeof(double) < size_) return distance / sizeof(double);
-    look(from, static_cast<uint64_t>(end - from) / sizeof(double));
+    look(from, count, static_cast<uint64_t>(end - from) / sizeof(double));
     return 0;
   }
 
-  FIELDPIPE_WIDE void look(const uint8_t* from, uint64_t count) {
+  // At `wanted` of `count` doubles and more.
+  FIELDPIPE_WIDE void look(const uint8_t* from, uint64_t wanted, uint64_t count) {
     if (count > MOST) count = MOST;
-    __m512i found = _mm512_setzero_si512();
-    uint64_t seen = 0;
-    uint32_t taken = 0;
+    alignas(64) uint64_t found[TOGETHER + Eight::COUNT];
+    uint64_t seen = 0, taken = 0;
     from_ = from;
     nonzero_ = 0;
     do {
       __mmask8 given = static_cast<__mmask8>(_bzhi_u32(0xFF, static_cast<uint32_t>(count - seen)));
       __m512i some = _mm512_maskz_loadu_epi64(given, from + seen * sizeof(double));
-      __mmask8 wanted = _mm512_test_epi64_mask(some, some);
-      __mmask8 free = static_cast<__mmask8>(0xFF << taken);
-      found = _mm512_mask_expand_epi64(found, free, _mm512_maskz_compress_epi64(wanted, some));
-      nonzero_ |= static_cast<uint64_t>(wanted) << seen;
-      taken += static_cast<uint32_t>(__builtin_popcount(wanted));
+      __mmask8 others = _mm512_test_epi64_mask(some, some);
+      _mm512_storeu_si512(found + taken, _mm512_maskz_compress_epi64(others, some));
+      nonzero_ |= static_cast<uint64_t>(others) << seen;
+      taken += static_cast<uint64_t>(__builtin_popcount(others));
       seen += 8;
-    } while (taken < Eight::COUNT && seen < count);
-    uint64_t ninth = _tzcnt_u64(_pdep_u64(1 << Eight::COUNT, nonzero_));
+    } while (seen < count && taken < TOGETHER && (seen < wanted || taken < Eight::COUNT));
+    uint64_t behind = _tzcnt_u64(_pdep_u64(uint64_t{1} << TOGETHER, nonzero_));
     size_ = seen < count ? seen : count;
-    if (ninth < size_) size_ = ninth;
-    make_ready(found, eight_);
+    if (behind < size_) size_ = behind;
+    for (uint64_t at = 0; at < taken && at < TOGETHER; at += Eight::COUNT) {
+      make_ready(_mm512_load_si512(found + at), eights_[at / Eight::COUNT]);
+    }
   }
 
-  Eight eight_;
+  Eight eights_[TOGETHER / Eight::COUNT];
   const uint8_t* from_ = nullptr;
-  uint64_t size_ = 0;     // doubles: all before the ninth that is not zero
+  uint64_t size_ = 0;     // doubles that were looked at and can be written
   uint64_t nonzero_ = 0;  // a bit for each of them
 };
 
