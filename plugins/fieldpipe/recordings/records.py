@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from fieldpipe.errors import FieldpipeError
@@ -65,22 +64,25 @@ def parse_channel(body: bytes) -> Channel:
     """A channel. Raises RecordDamaged."""
     fields = _Fields("channel", body)
     channel_id, schema_id, topic, encoding = fields.number(2), fields.number(2), fields.text(), fields.text()
-    pairs = _Fields("channel", fields.data())
-    return Channel(channel_id, schema_id, topic, encoding, {pairs.text(): pairs.text() for _ in pairs})
+    size = fields.number(4)
+    end = fields.at + size
+    metadata: dict[str, str] = {}
+    while fields.at < end:  # the last entry may be longer than it should, as the official library has it
+        key = fields.text()
+        metadata[key] = fields.text()
+    return Channel(channel_id, schema_id, topic, encoding, metadata)
 
 
 class _Fields:
-    """The fields of a record, one after the other. What stands behind the last one is of a later version."""
+    """The fields of a record, one after the other; `at`: where the next one is.
+
+    What stands behind the last one is of a later version.
+    """
 
     def __init__(self, kind: str, body: bytes) -> None:
+        self.at = 0
         self._kind = kind
         self._body = body
-        self._at = 0
-
-    def __iter__(self) -> Iterator[None]:
-        """As long as there is something left."""
-        while self._at < len(self._body):
-            yield
 
     def number(self, size: int) -> int:
         """An integer of so many bytes."""
@@ -98,10 +100,10 @@ class _Fields:
             raise self._damaged() from error
 
     def _take(self, size: int) -> bytes:
-        start, self._at = self._at, self._at + size
-        if self._at > len(self._body):
+        start, self.at = self.at, self.at + size
+        if self.at > len(self._body):
             raise self._damaged()
-        return self._body[start : self._at]
+        return self._body[start : self.at]
 
     def _damaged(self) -> RecordDamaged:
         return RecordDamaged(f"a {self._kind} record that cannot be read")

@@ -72,6 +72,10 @@ class Spool:
             os.close(self._open.pop(next(iter(self._open))))
         return descriptor
 
+    def give_back_room(self) -> bool:
+        """Whether files had some that they did not need."""
+        return sum(part.give_back_room() for part in self._parts) > 0
+
     def sum_later(self, pieces: Iterable[Piece]) -> None:
         """Have sums taken of what will not change before what is said to `later` next is done.
 
@@ -165,19 +169,34 @@ class Part:
     def finish(self) -> None:
         """Write what is held back; nothing comes after it."""
         self.flush()
-        self._room.give_back(self.path, self.size)
+        self.give_back_room()
+
+    def give_back_room(self) -> bool:
+        """Whether it had some. There will be none."""
+        had = self._room.is_there
+        self._room.give_back(self.path, self._written)
+        return had
 
     def later(self, work: Callable[[], object]) -> None:
         """See Spool.later."""
         self._spool.later(work)
 
     def _append(self, block: bytes | memoryview) -> None:
+        try:
+            self._grow(block)
+        except OSError as error:
+            if error.errno not in _FULL or not self._spool.give_back_room():
+                raise
+            os.truncate(self.path, self._written)  # a part of the block may be there
+            self._grow(block)
+        self._spool.sum_later([(self._sum, block)])
+        reach("recordings.part")
+
+    def _grow(self, block: bytes | memoryview) -> None:
         descriptor = self._spool.descriptor(self.path)
         self._room.make(descriptor, self._written, self._written + len(block))
         _write(descriptor, block)
         self._written += len(block)
-        self._spool.sum_later([(self._sum, block)])
-        reach("recordings.part")
 
 
 def write_new(path: str, content: bytes) -> None:

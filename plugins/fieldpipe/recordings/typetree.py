@@ -51,12 +51,26 @@ class Array(NamedTuple):
     element: Type
     length: int
 
+    def __eq__(self, other: object) -> bool:
+        """One with a bound is something else, though its parts are the same."""
+        return isinstance(other, Array) and tuple.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        return tuple.__hash__(self)
+
 
 class Sequence(NamedTuple):
     """Any number of elements, or at most `bound`."""
 
     element: Type
     bound: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """See Array."""
+        return isinstance(other, Sequence) and tuple.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        return tuple.__hash__(self)
 
 
 class Field(NamedTuple):

@@ -21,7 +21,7 @@ from fieldpipe.recordings.executor import Content, Converted, Selection
 from fieldpipe.recordings.messages import Message, message
 from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.pipeline import Piece, Pipeline, Segment
-from fieldpipe.recordings.records import Topic
+from fieldpipe.recordings.records import RecordDamaged, Topic, parse_channel
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.recordings.survey import Survey
 from tests.builders import Channel, MemoryReader, mcap, robot_recording, ros2, sent
@@ -399,3 +399,14 @@ def test_a_channel_may_be_declared_without_messages(tmp_path: Path) -> None:
 
     assert messages == []
     assert [topic.name for topic in survey.topics()] == ["/numbers", "/x"]
+
+
+def test_metadata_of_a_channel_may_be_longer_than_it_says(tmp_path: Path) -> None:
+    entries = text("key") + text("value")
+    body = struct.pack("<HH", 1, 0) + text("/a") + text("json") + struct.pack("<I", len(entries) - 3) + entries
+
+    channel = parse_channel(body)
+
+    assert (channel.topic, channel.metadata) == ("/a", {"key": "value"})
+    with pytest.raises(RecordDamaged, match="a channel record that cannot be read"):
+        parse_channel(body[:-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import multiprocessing
 import random
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -94,17 +95,22 @@ def test_zeros_between_others_are_written_however_many_are_asked_for(zeros: floa
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 60])
 def test_nothing_is_read_behind_the_last_one(count: int) -> None:
+    process = multiprocessing.get_context("fork").Process(target=written_at_the_end_of_memory, args=(count,))
+    process.start()
+    process.join()
+
+    assert process.exitcode == 0
+
+
+def written_at_the_end_of_memory(count: int) -> None:
+    """Write numbers behind which lies a page that ends whoever reads in it."""
     page = mmap.PAGESIZE
-    with mmap.mmap(-1, 2 * page) as memory:
-        memory[:page] = array("d", [0.1] * (page // 8)).tobytes()
-        start = ctypes.addressof(anchor := ctypes.c_char.from_buffer(memory))
-        protect = ctypes.CDLL(None).mprotect
-        assert protect(ctypes.c_void_p(start + page), ctypes.c_size_t(page), 0) == 0  # whoever reads there is ended
+    memory = mmap.mmap(-1, 2 * page)
+    memory[:page] = array("d", [0.1] * (page // 8)).tobytes()
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + page), ctypes.c_size_t(page), 0) == 0
 
-        lines = written_at(start + page - 8 * count, count, at_a_time=count)
-
-        del anchor
-    assert lines == ["0.1"] * count
+    assert written_at(start + page - 8 * count, count, at_a_time=count) == ["0.1"] * count
 
 
 def test_float64_reads_back_as_the_same_bits() -> None:

@@ -1,7 +1,9 @@
 """Files that take room on the disk ahead of what is written."""
 
 import ctypes
+import errno
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,15 @@ def taken(path: Path) -> int:
 
 @pytest.fixture
 def _supported(tmp_path: Path) -> None:
+    """Takes as much of the disk as a file holds, and more if it is told to."""
     with (tmp_path / "probe").open("wb") as file:
-        if ctypes.CDLL(None).fallocate(file.fileno(), 1, ctypes.c_long(0), ctypes.c_long(SMALL)) != 0:
-            pytest.skip(f"the file system of {tmp_path} has no fallocate(2)")
+        file.write(bytes(SMALL))
+        file.flush()
+        before = taken(tmp_path / "probe") - SMALL
+        ctypes.CDLL(None).fallocate64(file.fileno(), 1, ctypes.c_int64(SMALL), ctypes.c_int64(SMALL))
+        after = taken(tmp_path / "probe") - SMALL
+    if before > EXTRA or after < SMALL:
+        pytest.skip(f"the file system of {tmp_path} has no fallocate(2), or something of its own")
 
 
 @pytest.mark.usefixtures("_supported")
@@ -42,6 +50,48 @@ def test_a_large_file_has_room_while_it_grows_and_gives_back_what_it_did_not_nee
     assert EXTRA < max(spare) <= size // SHARE + EXTRA
     assert taken(output.path) <= size + EXTRA
     assert output.path.read_bytes() == b"".join(n.to_bytes(2, "big") * (LARGE // 2) for n in range(size // LARGE))
+
+
+class Disk:
+    """A folder on a disk of so many bytes: what does not fit is written in part, and then refused."""
+
+    def __init__(self, folder: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        self._size = size
+        self._write = os.write
+        self.refused = self.parts = 0
+        monkeypatch.setattr(os, "write", self.write)
+
+    def write(self, descriptor: int, block: bytes | memoryview) -> int:
+        """See os.write."""
+        of_others = sum(max(taken(path) - path.stat().st_size, 0) for path in self._folder.iterdir())
+        held = sum(path.stat().st_size for path in self._folder.iterdir())
+        own = os.fstat(descriptor)
+        left = self._size - held - of_others + max(own.st_blocks * ON_DISK - own.st_size, 0)
+        if left <= 0:
+            self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.parts += left < len(block)
+        return self._write(descriptor, block[: min(left, len(block))])
+
+
+@pytest.mark.usefixtures("_supported")
+def test_a_full_disk_gets_all_room_back_before_it_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    sizes = {"a": 60, "b": 60, "c": 10}  # blocks; the first two have some room then
+    disk = Disk(folder, sum(sizes.values()) * LARGE + LARGE // 2, monkeypatch)
+    with Spool(folder) as spool:
+        parts = {name: spool.part(f"{name}.csv") for name in sizes}
+        for name, part in parts.items():
+            for number in range(sizes[name]):
+                part.write(number.to_bytes(2, "big") * (LARGE // 2))
+        sums = {name: part.sha256 for name, part in parts.items()}
+
+        assert (disk.refused, disk.parts) == (1, 1)
+        assert sums == {name: sha256(part.path.read_bytes()).hexdigest() for name, part in parts.items()}
+        with pytest.raises(OSError, match="No space left"):
+            parts["a"].write(bytes(SMALL))
 
 
 @pytest.mark.usefixtures("_supported")

@@ -181,3 +181,11 @@ def test_types_nested_deeper_than_anybody_needs_are_refused() -> None:
 
     with pytest.raises(SchemaError, match="deep"):
         parse("test_msgs/msg/Thing", "L0 root\n" + "".join(levels))
+
+
+def test_so_many_elements_and_at_most_as_many_are_different_types() -> None:
+    element = Scalar(Kind.INT8)
+
+    assert Array(element, 3) != Sequence(element, 3)
+    assert Sequence(element, 3) != Array(element, 3)
+    assert {Array(element, 3), Sequence(element, 3), Array(element, 3)} == {Array(element, 3), Sequence(element, 3)}
