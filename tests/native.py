@@ -43,7 +43,7 @@ def _cells(text: bytes) -> list[str]:
 def writing_wide(on: bool) -> Iterator[None]:
     """Digits are written by AVX-512, which is skipped where there is none, or as on a machine that has none."""
     if not _library().fieldpipe_write_wide(on):
-        pytest.skip("this processor has no AVX-512 with IFMA and VBMI")
+        pytest.skip("this processor has no AVX-512 with IFMA, VBMI and VBMI2")
     yield
     _library().fieldpipe_write_wide(True)
 

@@ -55,6 +55,9 @@ class Array(NamedTuple):
         """One with a bound is something else, though its parts are the same."""
         return isinstance(other, Array) and tuple.__eq__(self, other)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return tuple.__hash__(self)
 
@@ -68,6 +71,9 @@ class Sequence(NamedTuple):
     def __eq__(self, other: object) -> bool:
         """See Array."""
         return isinstance(other, Sequence) and tuple.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
     def __hash__(self) -> int:
         return tuple.__hash__(self)

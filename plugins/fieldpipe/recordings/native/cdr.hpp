@@ -215,8 +215,8 @@ class InOrder {
       if (count == 0) return to;
       *to = ',';
       to += comma;
-      auto rare = [json](char* out, const uint8_t* in) FIELDPIPE_WIDE { return write_real(out, load<double>(in), json); };
-      return doubles_.write(to, from, count, payload_ + size_, rare) - 1;
+      auto one = [json](char* out, const uint8_t* in) FIELDPIPE_WIDE { return write_real(out, load<double>(in), json); };
+      return doubles_.write(to, from, count, payload_ + size_, one) - 1;
     }
   }
 #endif

@@ -16,21 +16,18 @@ constexpr uint64_t reciprocal(uint64_t divisor, int shift) {
   return static_cast<uint64_t>((static_cast<unsigned __int128>(1) << shift) / divisor) + 1;
 }
 
-// The powers that numbers from 10^-5 to 10^10 take.
+// The powers of ten that numbers of 10^-4 to 10^11 take, without the zeros behind them: none has more than 47 bits.
 struct NearPowers {
-  static constexpr int FROM = 6, COUNT = 16;
-  alignas(64) uint64_t high[COUNT], low[COUNT];
-  constexpr NearPowers() : high(), low() {
-    for (int at = 0; at < COUNT; ++at) {
-      high[at] = POWERS[FROM + at - SMALLEST_POWER].high;
-      low[at] = POWERS[FROM + at - SMALLEST_POWER].low;
-    }
+  static constexpr int FROM = 5, COUNT = 16;
+  alignas(64) uint64_t of[COUNT];
+  constexpr NearPowers() : of() {
+    for (int at = 0; at < COUNT; ++at) of[at] = POWERS[FROM + at - SMALLEST_POWER].high;
   }
 };
 inline constexpr NearPowers NEAR_POWERS;
 
 // Eight doubles made ready for `write_fixed`. Of a number that is not ready, which its bit tells, nothing else holds:
-// what `quick` of shortest.hpp cannot tell, zeros and powers of two, and what has an exponent.
+// what needs another power, ties, zeros and powers of two, and what is not finite.
 struct Eight {
   static constexpr uint64_t COUNT = 8;
   alignas(64) uint64_t around[COUNT];
@@ -38,12 +35,12 @@ struct Eight {
   uint32_t ready, negative;
 };
 
-// `quick` of shortest.hpp with limbs of 52 bits, which is what IFMA multiplies. The power is cut to two of them and the
-// product to its upper two: the fraction lacks less than three units of 2^-52, and is then shifted by at most 4 bits.
+// `quick` of shortest.hpp with a power of 52 bits, which is what IFMA multiplies. These few powers are exact, and so is
+// everything here.
 FIELDPIPE_WIDE inline void make_ready(__m512i bits, Eight& eight) {
   using Format = printing::Format<double>;
   constexpr unsigned LIMB = 52;
-  constexpr uint64_t TENS = 100'000'000, TEN = uint64_t{10} << 60, LACKS = uint64_t{3} << 16;
+  constexpr uint64_t TENS = 100'000'000, TEN = uint64_t{10} << 60;
   const __m512i none = _mm512_setzero_si512(), one = all(1), ten = all(10), eight_digits = all(TENS);
   const __m512i limb = all((uint64_t{1} << LIMB) - 1);
 
@@ -57,43 +54,31 @@ FIELDPIPE_WIDE inline void make_ready(__m512i bits, Eight& eight) {
   __m512i power = _mm512_sub_epi64(none, k);
   __m512i log2 = _mm512_srai_epi64(_mm512_mul_epi32(power, all(1741647)), 19);
   __m512i shift = _mm512_add_epi64(_mm512_add_epi64(exponent, one), log2);
-  __m512i high, low, near = _mm512_sub_epi64(power, all(NearPowers::FROM));
-  if (__builtin_expect(_mm512_mask_cmpge_epu64_mask(ready, near, all(NearPowers::COUNT)) == 0, 1)) {
-    const uint64_t *highs = NEAR_POWERS.high, *lows = NEAR_POWERS.low;
-    high = _mm512_permutex2var_epi64(_mm512_load_si512(highs), near, _mm512_load_si512(highs + 8));
-    low = _mm512_permutex2var_epi64(_mm512_load_si512(lows), near, _mm512_load_si512(lows + 8));
-  } else {
-    __m512i place = _mm512_slli_epi64(power, 1);
-    high = _mm512_i64gather_epi64(place, &power_of_ten(0).high, 8);
-    low = _mm512_i64gather_epi64(place, &power_of_ten(0).low, 8);
-  }
+  __m512i near = _mm512_sub_epi64(power, all(NearPowers::FROM));
+  ready = _mm512_mask_cmplt_epu64_mask(ready, near, all(NearPowers::COUNT));
+  const uint64_t* powers = NEAR_POWERS.of;
+  __m512i scale = _mm512_permutex2var_epi64(_mm512_load_si512(powers), near, _mm512_load_si512(powers + 8));
 
-  __m512i upper_limb = _mm512_srli_epi64(high, 64 - LIMB);
-  __m512i lower_limb = _mm512_and_si512(_mm512_shldi_epi64(high, low, 2 * LIMB - 64), limb);
-  __m512i behind = _mm512_madd52hi_epu64(lower_limb, fraction, lower_limb);  // the hidden bit times the limb, and the rest
-  behind = _mm512_madd52lo_epu64(behind, fraction, upper_limb);
-  __m512i before = _mm512_add_epi64(_mm512_madd52hi_epu64(upper_limb, fraction, upper_limb), _mm512_srli_epi64(behind, LIMB));
-  behind = _mm512_slli_epi64(behind, 64 - LIMB);
+  __m512i limb_of_scale = _mm512_srli_epi64(scale, 64 - LIMB);
+  __m512i before = _mm512_madd52hi_epu64(limb_of_scale, fraction, limb_of_scale);  // the hidden bit times it, and the rest
+  __m512i behind = _mm512_slli_epi64(_mm512_madd52lo_epu64(none, fraction, limb_of_scale), 64 - LIMB);
   __m512i ones = _mm512_shldv_epi64(before, behind, shift);
   __m512i rest = _mm512_sllv_epi64(behind, shift);  // in units of 2^-64
 
-  // 10^8 is 2^8 * 5^8; `ones` is less than 2^57, and without its last eight bits less than 2^49.
-  __m512i eighth = _mm512_andnot_si512(all(7), _mm512_srli_epi64(ones, 5));
-  __m512i upper = _mm512_srli_epi64(_mm512_madd52hi_epu64(none, eighth, all(reciprocal(8 * 390'625, LIMB + 20))), 20);
+  // 10^8 is 2^8 * 5^8; `ones` is less than 2^57.
+  __m512i upper = _mm512_madd52hi_epu64(none, _mm512_srli_epi64(ones, 8), all(reciprocal(390'625, LIMB + 18)));
+  upper = _mm512_srli_epi64(upper, 18);
   __m512i lower = _mm512_sub_epi64(ones, _mm512_mul_epu32(upper, eight_digits));
   __m512i tens = _mm512_mul_epu32(_mm512_madd52hi_epu64(none, lower, all(reciprocal(10, LIMB))), ten);
   __m512i above = _mm512_shldi_epi64(_mm512_sub_epi64(lower, tens), rest, 60);  // the tens; in units of 2^-60
-  __m512i middle = _mm512_srlv_epi64(high, _mm512_sub_epi64(all(5), shift));
+  __m512i middle = _mm512_srlv_epi64(scale, _mm512_sub_epi64(all(5), shift));
   __m512i next_middle = _mm512_sub_epi64(all(TEN), middle);
   lower = _mm512_add_epi64(lower, _mm512_srli_epi64(rest, 63));
   lower = _mm512_mask_mov_epi64(lower, _mm512_cmplt_epu64_mask(above, middle), tens);
   lower = _mm512_mask_add_epi64(lower, _mm512_cmpgt_epu64_mask(above, next_middle), tens, ten);
-  const auto sure = [&](__mmask8 which, __m512i difference) FIELDPIPE_WIDE {
-    return _mm512_mask_cmpgt_epu64_mask(which, _mm512_add_epi64(difference, all(LACKS)), all(2 * LACKS));
-  };
-  ready = sure(ready, _mm512_sub_epi64(above, middle));
-  ready = sure(ready, _mm512_sub_epi64(above, next_middle));
-  ready = sure(ready, _mm512_sub_epi64(rest, all(uint64_t{1} << 63)));
+  ready = _mm512_mask_cmpneq_epu64_mask(ready, above, middle);
+  ready = _mm512_mask_cmpneq_epu64_mask(ready, above, next_middle);
+  ready = _mm512_mask_cmpneq_epu64_mask(ready, rest, all(uint64_t{1} << 63));
 
   __mmask8 is_full = _mm512_cmpeq_epu64_mask(lower, eight_digits);
   lower = _mm512_mask_mov_epi64(lower, is_full, none);
@@ -126,20 +111,25 @@ FIELDPIPE_WIDE inline char* write_ready(char* out, const Eight& eight, uint64_t 
 // asked for next. If they are something else, they are not.
 class Ahead {
  public:
-  // So many of them, with a comma behind each; `rare(out, from)` writes what is not made ready. Up to `end` there is
+  // So many of them, with a comma behind each; `one(out, from)` writes what is not made ready. Up to `end` there is
   // something to read. Uses MAX_NUMBER + 1 bytes for each.
-  template <class Rare>
-  FIELDPIPE_WIDE char* write(char* out, const uint8_t* from, uint64_t count, const uint8_t* end, Rare rare) {
+  template <class One>
+  FIELDPIPE_WIDE char* write(char* out, const uint8_t* from, uint64_t count, const uint8_t* end, One one) {
     while (count > 0) {
-      uint64_t at = place(from, count, end), stop = at + count < size_ ? at + count : size_;
+      if (!is_near(from)) {
+        if (is_alone(from, count)) return write_alone(out, from, count, one);
+        look(from, count, static_cast<uint64_t>(end - from) / sizeof(double));
+      }
+      uint64_t at = distance(from) / sizeof(double), stop = at + count < size_ ? at + count : size_;
       uint64_t among = static_cast<uint64_t>(__builtin_popcountll(_bzhi_u64(nonzero_, static_cast<uint32_t>(at))));
       count -= stop - at;
+      written_ += stop - at;
       from += (stop - at) * sizeof(double);
       while (at < stop) {
         if (nonzero_ >> at & 1) {
           const Eight& eight = eights_[among / Eight::COUNT];
           bool is_ready = eight.ready >> among % Eight::COUNT & 1;
-          out = __builtin_expect(is_ready, 1) ? write_ready(out, eight, among % Eight::COUNT) : rare(out, from_ + at * sizeof(double));
+          out = __builtin_expect(is_ready, 1) ? write_ready(out, eight, among % Eight::COUNT) : one(out, from_ + at * sizeof(double));
           *out++ = ',';
           ++among;
           ++at;
@@ -151,26 +141,43 @@ class Ahead {
         }
       }
     }
+    last_ = from;
     return out;
   }
 
  private:
-  static constexpr uint64_t MOST = 56;      // doubles
+  static constexpr uint64_t MOST = 56;      // doubles: fewer than a word has bits
   static constexpr uint64_t TOGETHER = 32;  // of those that are not zero
+  static constexpr uint64_t FEW = 4;
 
-  FIELDPIPE_WIDE uint64_t place(const uint8_t* from, uint64_t count, const uint8_t* end) {
-    uint64_t distance = reinterpret_cast<uintptr_t>(from) - reinterpret_cast<uintptr_t>(from_);
-    if (distance % sizeof(double) == 0 && distance / sizeof(double) < size_) return distance / sizeof(double);
-    look(from, count, static_cast<uint64_t>(end - from) / sizeof(double));
-    return 0;
+  uint64_t distance(const uint8_t* from) const { return reinterpret_cast<uintptr_t>(from) - reinterpret_cast<uintptr_t>(from_); }
+
+  // Whether it was looked at.
+  bool is_near(const uint8_t* from) const {
+    return distance(from) % sizeof(double) == 0 && distance(from) / sizeof(double) < size_;
+  }
+
+  // Whether few are asked for, few were the last time, and these do not follow those: looking ahead finds nothing else.
+  bool is_alone(const uint8_t* from, uint64_t count) const { return count < FEW && written_ < FEW && from != last_; }
+
+  template <class One>
+  FIELDPIPE_WIDE char* write_alone(char* out, const uint8_t* from, uint64_t count, One one) {
+    written_ = count;
+    for (; count > 0; --count, from += sizeof(double)) {
+      out = one(out, from);
+      *out++ = ',';
+    }
+    last_ = from;
+    return out;
   }
 
   // At `wanted` of `count` doubles and more.
   FIELDPIPE_WIDE void look(const uint8_t* from, uint64_t wanted, uint64_t count) {
     if (count > MOST) count = MOST;
-    alignas(64) uint64_t found[TOGETHER + Eight::COUNT];
+    alignas(64) uint64_t found[TOGETHER + Eight::COUNT] = {};
     uint64_t seen = 0, taken = 0;
     from_ = from;
+    written_ = 0;
     nonzero_ = 0;
     do {
       __mmask8 given = static_cast<__mmask8>(_bzhi_u32(0xFF, static_cast<uint32_t>(count - seen)));
@@ -191,8 +198,10 @@ class Ahead {
 
   Eight eights_[TOGETHER / Eight::COUNT];
   const uint8_t* from_ = nullptr;
-  uint64_t size_ = 0;     // doubles that were looked at and can be written
-  uint64_t nonzero_ = 0;  // a bit for each of them
+  uint64_t size_ = 0;              // doubles that were looked at and can be written
+  uint64_t nonzero_ = 0;           // a bit for each of them
+  uint64_t written_ = FEW;         // since then
+  const uint8_t* last_ = nullptr;  // behind the last one that was written
 };
 
 }  // namespace wide

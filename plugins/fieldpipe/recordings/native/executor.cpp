@@ -250,16 +250,16 @@ class Result {
 
   // The header of CDR payloads; see ENCODINGS in ../cdr.py.
   uint64_t cdr(const Plan& plan, Buffer& out, size_t times, const uint8_t* payload, size_t size) {
-    constexpr int64_t PADDING = 7;
+    constexpr int64_t BEHIND = 7;  // bytes that a writer may add
     if (size < 4 || payload[0] != 0) throw Undecodable{};
     uint8_t kind = payload[1];
     payload += 4;
     size -= 4;
     switch (kind) {
-      case 0x00: return in_order<true, 8, false, true>(plan, out, times, payload, size, PADDING);
-      case 0x01: return in_order<false, 8, false, true>(plan, out, times, payload, size, PADDING);
-      case 0x06: case 0x10: return in_order<true, 4, true, true>(plan, out, times, payload, size, PADDING);
-      case 0x07: case 0x11: return in_order<false, 4, true, true>(plan, out, times, payload, size, PADDING);
+      case 0x00: return in_order<true, 8, false, true>(plan, out, times, payload, size, BEHIND);
+      case 0x01: return in_order<false, 8, false, true>(plan, out, times, payload, size, BEHIND);
+      case 0x06: case 0x10: return in_order<true, 4, true, true>(plan, out, times, payload, size, BEHIND);
+      case 0x07: case 0x11: return in_order<false, 4, true, true>(plan, out, times, payload, size, BEHIND);
       default: throw Undecodable{};
     }
   }
@@ -332,7 +332,8 @@ EXPORT uint64_t fieldpipe_layout() {
 EXPORT fieldpipe::Plan* fieldpipe_plan(const fieldpipe::Instruction* program, uint64_t count, const char* texts, uint64_t size,
                                        uint32_t wire, uint32_t formula_safe) try {
   using namespace fieldpipe;
-  auto plan = std::make_unique<Plan>(Plan{{program, program + count}, std::string(texts, size).append(PADDING, ' '), static_cast<Wire>(wire), formula_safe != 0, nullptr, nullptr});
+  std::string padded = std::string(texts, size).append(PADDING, ' ');
+  auto plan = std::make_unique<Plan>(Plan{{program, program + count}, padded, static_cast<Wire>(wire), formula_safe != 0, nullptr, nullptr});
   if (plan->wire == Wire::PROTOBUF) plan->messages = std::make_shared<const Messages>(*plan);
   if (plan->wire == Wire::JSON) plan->objects = std::make_shared<const Objects>(*plan);
   return plan.release();

@@ -27,14 +27,14 @@ uint64_t write_floats(const Float* values, uint64_t count, char* out) {
   wide::Ahead ahead;
   char* to = out;
   const uint8_t *from = reinterpret_cast<const uint8_t*>(values), *end = from + count * sizeof(double);
-  auto rare = [](char* text, const uint8_t* in) FIELDPIPE_WIDE {
+  auto one = [](char* text, const uint8_t* in) FIELDPIPE_WIDE {
     double value;
     std::memcpy(&value, in, sizeof value);
     return write_float(text, value);
   };
   for (uint64_t left = count, step; left > 0; left -= step, from += step * sizeof(double)) {
     step = left < at_a_time ? left : at_a_time;
-    to = ahead.write(to, from, step, end, rare);
+    to = ahead.write(to, from, step, end, one);
   }
   return static_cast<uint64_t>(to - out);
 }
@@ -59,7 +59,7 @@ inline uint64_t wrong_wide_digits() {
 }  // namespace fieldpipe
 
 // By wide::Ahead where it can, unless `at_a_time` is 0.
-EXPORT uint64_t fieldpipe_write_doubles(const double* values, uint64_t count, char* out, uint64_t at_a_time) {
+EXPORT uint64_t fieldpipe_write_doubles(const double* values, uint64_t count, char* out, [[maybe_unused]] uint64_t at_a_time) {
 #ifdef FIELDPIPE_WIDE
   if (fieldpipe::wide::in_use && at_a_time > 0) return fieldpipe::write_ahead(values, count, out, at_a_time);
 #endif

@@ -1,5 +1,5 @@
-// Sixteen digits and their point at once, where the processor has AVX-512 with IFMA and VBMI (since 2019; AMD's since
-// 2022): the same text as floats.hpp writes elsewhere.
+// Sixteen digits and their point at once, where the processor has AVX-512 with IFMA, VBMI and VBMI2 (since 2019; AMD's
+// since 2022): the same text as floats.hpp writes elsewhere.
 #pragma once
 
 #include "digits.hpp"
