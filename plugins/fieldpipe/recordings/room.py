@@ -21,23 +21,24 @@ class Room:
     """Of one file, which is written from its start to its end."""
 
     def __init__(self) -> None:
-        self.is_there = False
+        self._is_there = False
         self._end = 0  # in the file
 
     def make(self, descriptor: int, start: int, end: int) -> None:
         """To be called before the file, which ends at `start`, grows to `end`. What is wrong is found by who writes."""
         if end > self._end and end > SMALL:
             self._end = end + min(end // SHARE, MOST)
-            self.is_there = True  # a part of it, if it fails
+            self._is_there = True  # a part of it, if it fails
             if not _reserve(descriptor, start, self._end - start):
                 self._end = _ENDLESS
 
-    def give_back(self, file: Path, end: int) -> None:
-        """What the file, which shall end there, does not need. No more is asked for."""
-        if self.is_there:
+    def give_back(self, file: Path, end: int) -> bool:
+        """What the file, which shall end there, does not need; whether it had some. No more is asked for."""
+        had, self._is_there = self._is_there, False
+        if had:
             os.truncate(file, end)
-        self.is_there = False
         self._end = _ENDLESS
+        return had
 
 
 def _reserve(descriptor: int, start: int, size: int) -> bool:

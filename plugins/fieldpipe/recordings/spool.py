@@ -173,9 +173,7 @@ class Part:
 
     def give_back_room(self) -> bool:
         """Whether it had some. There will be none."""
-        had = self._room.is_there
-        self._room.give_back(self.path, self._written)
-        return had
+        return self._room.give_back(self.path, self._written)
 
     def later(self, work: Callable[[], object]) -> None:
         """See Spool.later."""
