@@ -103,8 +103,8 @@ class _Looker:
     def converted(self, *_: object) -> None:
         raise AssertionError("nothing was asked for")
 
-    def catch_up(self) -> None:
-        pass
+    def catch_up(self, **_: object) -> bool:
+        return False
 
 
 def _row(topic: dict[str, Any]) -> dict[str, str]:

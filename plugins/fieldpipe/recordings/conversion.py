@@ -88,9 +88,9 @@ class Writer:
             tables[left.channel].take(left, content, found)
         self._spool.later(converted.release)
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, own: bool) -> bool:
         """See Consumer."""
-        self._spool.catch_up()
+        return self._spool.catch_up(own=own)
 
     def _route(self, part: Part) -> Segment | None:
         tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}

@@ -22,7 +22,7 @@ def work_together(workers: int, work: Callable[[], None], stop: Callable[[], Non
     if workers == 1:
         work()
         return
-    _share_memory()
+    _share_memory(workers)
     failures: list[BaseException] = []
 
     def watched() -> None:
@@ -49,14 +49,14 @@ def work_together(workers: int, work: Callable[[], None], stop: Callable[[], Non
 
 
 @cache
-def _share_memory() -> None:
-    """One pool of memory for all threads, which keeps what a chunk took for the next one.
+def _share_memory(workers: int) -> None:
+    """A pool of memory for each worker and no more, which keeps what a chunk took for the next one.
 
-    glibc gives each thread its own (mallopt(3)), and each keeps what large chunks took: twice the memory, and with it
-    more time. What is free at the end of a pool it gives back again and again, and has it filled with zeros.
+    glibc makes eight for every processor (mallopt(3)). What is free at the end of a pool it gives back again and again,
+    and has it filled with zeros.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
-        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_ARENA_MAX, workers)
         mallopt(_M_MMAP_THRESHOLD, _LARGEST)
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
 

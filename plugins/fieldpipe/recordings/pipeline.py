@@ -2,9 +2,11 @@
 
 What a block defines must be known before the next one is converted, and rows must be written in order. So each block
 goes through four steps: it is loaded and scanned; in its turn, what it defines is taken in; rows are made, of a large
-block by several workers; in its turn, they are written. Every worker does whatever can be done next, and whoever finds
-the turn free takes it: what was just made is still in its processor's cache, and nobody waits for a thread that only
-writes. What is in flight is bounded by its number and by its memory.
+block by several workers; in its turn, they are written. Most blocks define nothing new: their rows are made early, as
+those of the block before were, by the worker that has just loaded them; where that turns out to be wrong, once more.
+Every worker does whatever can be done next, and whoever finds the turn free takes it: what was just made is still in
+its processor's cache, and nobody waits for a thread that only writes. What is in flight is bounded by its number and by
+its memory.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ IN_FLIGHT = 48 * 1024 * 1024  # bytes of all blocks that are worked on
 Prepared = TypeVar("Prepared")
 Step = Callable[[], None]
 
-AHEAD = 1  # blocks a worker that are loaded, and that are converted, before it is their turn
+LOADED_AHEAD = 3  # blocks a worker that are loaded before it is their turn
+CONVERTED_AHEAD = 1  # blocks a worker, or parts of one, that were taken in and are converted before it is their turn
 PIECE = 2 * 1024 * 1024  # bytes of records that are scanned, and converted, at a time
 
 
@@ -67,15 +70,12 @@ class Consumer(Protocol[Prepared]):
         """Write what a segment made; of one that makes much text this is called several times."""
         ...
 
-    def catch_up(self) -> None:
-        """Do what writing left to do, and release what was written. Called after each turn, by any worker."""
+    def catch_up(self, *, own: bool) -> bool:
+        """Do some of what writing left to do, and release what was written; whether there was any.
+
+        Called by any worker after each step, with `own` for what it wrote itself, and when it has nothing else to do.
+        """
         ...
-
-
-class _Loading:
-    def __init__(self, block: Block) -> None:
-        self.block = block
-        self.loaded: tuple[Content, list[Piece]] | ChunkDamaged | None = None
 
 
 class _Waiting(NamedTuple):
@@ -86,16 +86,37 @@ class _Waiting(NamedTuple):
     frees: int
 
 
-class _Made(NamedTuple, Generic[Prepared]):
+class _One(NamedTuple, Generic[Prepared]):
     segment: Segment
     converted: Converted
     prepared: Prepared
 
 
+class _Made(NamedTuple, Generic[Prepared]):
+    """What segments made as far as the limit for text let it, and what is left of them."""
+
+    ones: list[_One[Prepared]]
+    rest: list[Segment]
+
+
 class _Converting(Generic[Prepared]):
     def __init__(self, what: _Waiting) -> None:
         self.what = what
-        self.made: tuple[list[_Made[Prepared]], list[Segment]] | None = None
+        self.made: _Made[Prepared] | None = None
+
+
+class _Loaded(NamedTuple, Generic[Prepared]):
+    """Early: what it makes if it is converted as the block before was."""
+
+    content: Content
+    pieces: list[Piece]
+    early: _Converting[Prepared] | None
+
+
+class _Loading(Generic[Prepared]):
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.loaded: _Loaded[Prepared] | ChunkDamaged | None = None
 
 
 class Pipeline(Generic[Prepared]):
@@ -105,13 +126,13 @@ class Pipeline(Generic[Prepared]):
         self._executor = executor
         self._workers = workers
         self._consumer = consumer
-        self._ahead = AHEAD * workers
         self._source: Iterator[Block | Remark] = iter(())
         self._following: Block | Remark | None = None
-        self._loading: deque[_Loading | Remark] = deque()
+        self._usual: Selection | None = None  # of the block that was taken in last
+        self._loading: deque[_Loading[Prepared] | Remark] = deque()
         self._waiting: deque[_Waiting] = deque()
         self._converting: deque[_Converting[Prepared]] = deque()
-        self._to_load: deque[_Loading] = deque()
+        self._to_load: deque[_Loading[Prepared]] = deque()
         self._to_convert: deque[_Converting[Prepared]] = deque()
         self._in_flight = 0
         self._changed = Condition(Lock())
@@ -127,16 +148,18 @@ class Pipeline(Generic[Prepared]):
 
     def _work(self) -> None:
         """What each worker does, until everything is written."""
+        is_idle = False
         with self._changed:
             while not self._is_over():
                 if not self._is_taken and (step := self._step()):
                     self._take_turn(step)
                 elif task := self._task():
-                    with self._unlocked:
-                        task()
-                    self._changed.notify_all()
-                else:
+                    self._do(task)
+                elif is_idle:
                     self._changed.wait()
+                    is_idle = False
+                else:  # nobody may have been told of what has changed meanwhile: look again
+                    is_idle = not self._catch_up(own=False)
 
     def _take_turn(self, step: Step) -> None:
         self._is_taken = True
@@ -144,8 +167,17 @@ class Pipeline(Generic[Prepared]):
             step()
         self._is_taken = False
         self._changed.notify_all()
+        self._catch_up(own=True)
+
+    def _do(self, task: Step) -> None:
         with self._unlocked:
-            self._consumer.catch_up()
+            task()
+        self._changed.notify_all()
+        self._catch_up(own=True)
+
+    def _catch_up(self, *, own: bool) -> bool:
+        with self._unlocked:
+            return self._consumer.catch_up(own=own)
 
     def _stop(self) -> None:
         with self._changed:
@@ -158,7 +190,7 @@ class Pipeline(Generic[Prepared]):
 
     def _step(self) -> Step | None:
         """What can be done in turn."""
-        if self._waiting and len(self._converting) < self._ahead:
+        if self._may_convert():
             return self._convert
         if self._converting and self._converting[0].made:
             return self._write
@@ -178,9 +210,12 @@ class Pipeline(Generic[Prepared]):
         if not self._loading and not self._converting:
             return True
         is_small = isinstance(item, Remark) or self._in_flight + item.size <= IN_FLIGHT
-        return is_small and len(self._loading) < self._ahead
+        return is_small and len(self._loading) < LOADED_AHEAD * self._workers
 
-    def _may_take_in(self, first: _Loading | Remark) -> bool:
+    def _may_convert(self) -> bool:
+        return bool(self._waiting) and len(self._converting) < CONVERTED_AHEAD * self._workers
+
+    def _may_take_in(self, first: _Loading[Prepared] | Remark) -> bool:
         return not self._waiting and (isinstance(first, Remark) or first.loaded is not None)
 
     def _load(self) -> None:
@@ -190,7 +225,7 @@ class Pipeline(Generic[Prepared]):
             self._loading.append(item)
             return
         self._in_flight += item.size
-        loading = _Loading(item)
+        loading = _Loading[Prepared](item)
         self._loading.append(loading)
         self._to_load.append(loading)
 
@@ -204,12 +239,20 @@ class Pipeline(Generic[Prepared]):
             self._in_flight -= item.block.size
             self._consumer.damaged(item.block, str(item.loaded))
             return
-        content, pieces = item.loaded
-        *groups, last = [*_groups(self._consumer.scanned(item.block, content, pieces))] or [[]]
+        content, pieces, early = item.loaded
+        segments = [*self._consumer.scanned(item.block, content, pieces)]
+        self._usual = segments[-1].selection if segments else None
+        if early and early.what.segments == segments:
+            self._converting.append(early)
+            return
+        if early:
+            _release(early)
+            self._usual = None  # nor may those be usual that were made early since
+        *groups, last = [*_groups(segments)] or [[]]
         self._waiting += [*(_Waiting(content, group, 0) for group in groups), _Waiting(content, last, item.block.size)]
 
     def _convert(self) -> None:
-        while self._waiting and len(self._converting) < self._ahead:
+        while self._may_convert():
             converting = _Converting[Prepared](self._waiting.popleft())
             self._converting.append(converting)
             self._to_convert.append(converting)
@@ -217,23 +260,24 @@ class Pipeline(Generic[Prepared]):
     def _write(self) -> None:
         item = self._converting.popleft()
         assert item.made
-        made, rest = item.made
+        ones, rest = item.made
         if rest:  # goes on while what is there is written
             following = _Converting[Prepared](_Waiting(item.what.content, rest, item.what.frees))
             self._converting.appendleft(following)
             self._to_convert.appendleft(following)
-        for one in made:
+        for one in ones:
             self._consumer.converted(one.segment, item.what.content, one.converted, one.prepared)
             forget(item.what.content, one.segment.start, one.converted.stop)
         self._in_flight -= 0 if rest else item.what.frees
 
-    def _do_load(self, loading: _Loading) -> None:
+    def _do_load(self, loading: _Loading[Prepared]) -> None:
         try:
             content = loading.block.load()
         except ChunkDamaged as error:
             loading.loaded = error
         else:
-            loading.loaded = content, [*self._pieces(content)]
+            pieces = [*self._pieces(content)]
+            loading.loaded = _Loaded(content, pieces, self._early(loading.block, content, pieces))
 
     def _do_convert(self, converting: _Converting[Prepared]) -> None:
         converting.made = self._converted(converting.what.content, converting.what.segments)
@@ -251,19 +295,27 @@ class Pipeline(Generic[Prepared]):
                 return
             start = scanned.end
 
-    def _converted(self, content: Content, segments: Sequence[Segment]) -> tuple[list[_Made[Prepared]], list[Segment]]:
-        """What the segments made as far as the limit for text let it, and what is left of them."""
-        made: list[_Made[Prepared]] = []
+    def _early(self, block: Block, content: Content, pieces: list[Piece]) -> _Converting[Prepared] | None:
+        if self._usual is None or len(pieces) != 1 or len(content) > PIECE:
+            return None
+        ((start, scanned),) = pieces
+        early = _Converting[Prepared](_Waiting(content, [Segment(start, scanned.end, self._usual)], block.size))
+        self._do_convert(early)
+        return early
+
+    def _converted(self, content: Content, segments: Sequence[Segment]) -> _Made[Prepared]:
+        made: list[_One[Prepared]] = []
         size = 0
         for index, segment in enumerate(segments):
             converted = self._executor.convert(content, segment.start, segment.end, segment.selection)
-            made.append(_Made(segment, converted, self._consumer.prepare(segment, content, converted)))
+            made.append(_One(segment, converted, self._consumer.prepare(segment, content, converted)))
             size += sum(len(rows.text) for rows in converted.rows)
             if converted.stop < segment.end:
-                return made, [Segment(converted.stop, segment.end, segment.selection), *segments[index + 1 :]]
+                rest = Segment(converted.stop, segment.end, segment.selection)
+                return _Made(made, [rest, *segments[index + 1 :]])
             if size >= TEXT_LIMIT:
-                return made, list(segments[index + 1 :])
-        return made, []
+                return _Made(made, [*segments[index + 1 :]])
+        return _Made(made, [])
 
 
 class _Unlocked:
@@ -277,6 +329,12 @@ class _Unlocked:
 
     def __exit__(self, *_: object) -> None:
         self._lock.acquire()
+
+
+def _release(converting: _Converting[Prepared]) -> None:
+    assert converting.made
+    for one in converting.made.ones:
+        one.converted.release()
 
 
 def _groups(segments: Sequence[Segment]) -> Iterator[list[Segment]]:

@@ -1,8 +1,8 @@
 """Where results grow before they are published: files in a temporary folder, written in large blocks.
 
 A recording may have thousands of topics: only some files stay open, and what all of them hold back together is
-bounded. What is written is hashed on the way, so that no file is read again for that: several files at once, and, as it
-takes as long as writing, by another thread than the one that writes next, if there is one.
+bounded. What is written is hashed on the way, so that no file is read again for that: several files at once, while
+another thread writes what comes next, and by the thread that wrote them, whose processor has them in its cache.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from threading import Lock
+from threading import Lock, get_ident
+from typing import NamedTuple
 
 from fieldpipe.crashpoints import reach
 from fieldpipe.errors import TransientError
@@ -32,13 +33,21 @@ Piece = tuple[sums.Sum, bytes | memoryview]
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+class _Behind(NamedTuple):
+    """Pieces whose sums are asked for, what is then to be done, and the thread that asked."""
+
+    pieces: list[Iterable[Piece]]
+    work: Work
+    thread: int
+
+
 class Spool:
     """The files of one conversion, until the context ends. One thread at a time writes; any may `catch_up`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._pieces: list[Iterable[Piece]] = []  # whose sums are not asked for yet
-        self._behind: deque[tuple[list[Iterable[Piece]], Work]] = deque()  # what is asked for, and then to be done
+        self._behind: deque[_Behind] = deque()
         self._catching_up = Lock()
         self._held = 0
         self._parts: list[Part] = []
@@ -87,35 +96,44 @@ class Spool:
 
     def later(self, work: Work) -> None:
         """Have something done after the sums of everything that was written before. Raises what `catch_up` raises."""
-        self._behind.append((self._pieces, work))
+        self._behind.append(_Behind(self._pieces, work, get_ident()))
         self._pieces = []
         if len(self._behind) > BEHIND:
             with self._catching_up:
-                self._take_sums()
+                while len(self._behind) > BEHIND:
+                    self._take_sums()
 
-    def catch_up(self) -> None:
-        """Take the sums that were asked for, unless somebody is doing that. Raises MemoryError."""
-        while self._behind and self._catching_up.acquire(blocking=False):
-            try:
+    def catch_up(self, *, own: bool) -> bool:
+        """Take sums that were asked for, those that come first, unless somebody is doing that; whether it was done.
+
+        With `own` only if this thread asked for them. Raises MemoryError.
+        """
+        if not self._catching_up.acquire(blocking=False):
+            return False
+        try:
+            was_done = False
+            while self._behind and (self._behind[0].thread == get_ident() or not (own or was_done)):
                 self._take_sums()
-            finally:
-                self._catching_up.release()
+                was_done = True
+            return was_done
+        finally:
+            self._catching_up.release()
 
     def wait(self) -> None:
         """Until everything is done that was said before. Raises what `catch_up` raises."""
         self.later(_nothing)
         with self._catching_up:
-            self._take_sums()
+            while self._behind:
+                self._take_sums()
 
     def _take_sums(self) -> None:
-        while self._behind:
-            pieces, work = self._behind.popleft()
-            following = chain.from_iterable(pieces)
-            try:
-                while together := [*islice(following, TOGETHER)]:
-                    sums.update(together)
-            finally:
-                work()
+        behind = self._behind.popleft()
+        following = chain.from_iterable(behind.pieces)
+        try:
+            while together := [*islice(following, TOGETHER)]:
+                sums.update(together)
+        finally:
+            behind.work()
 
     def held(self, change: int) -> None:
         """A file holds back that many bytes more (or less)."""

@@ -69,8 +69,8 @@ class Collector:
         topics = self._topics[segment.selection]
         self.found += [Found(topics[left.channel], message(content, left)) for left in converted.left]
 
-    def catch_up(self) -> None:
-        pass
+    def catch_up(self, **_: object) -> bool:
+        return False
 
 
 def messages_of(content: bytes, folder: Path, notes: Notes) -> tuple[list[Found], Survey]:

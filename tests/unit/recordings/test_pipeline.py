@@ -7,23 +7,26 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
 
 import pytest
+from mcap.opcode import Opcode
 
 from fieldpipe.recordings import chunks, container, pipeline, sourcesum
 from fieldpipe.recordings import convert as module
 from fieldpipe.recordings.convert import convert_from
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.reader import LocalReader
+from fieldpipe.recordings.records import HEADER
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.store import StoreUnavailable
 from tests.builders import START, Channel, MemoryReader, json_topic, mcap, robot_recording, ros2, sent
 from tests.unit.recordings.conftest import Convert, Converted
 
+MAGIC = b"\x89MCAP0\r\n"
 SECOND = 1_000_000_000
 MEBIBYTE = 1024 * 1024
 LIBRARIES = {"minio", "pydantic", "urllib3", "structlog", "rich", "airflow", "pandas", "numpy", "google.protobuf"}
@@ -65,7 +68,25 @@ def unchunked() -> bytes:
     return mcap([*sent(first, *({"x": n} for n in range(300))), *sent(second, {"y": "z"})], chunked=False)
 
 
-RECORDINGS = {made.__name__: made() for made in (mixed, damaged, unchunked)} | {"robot": robot_recording(seconds=3)}
+def renamed() -> bytes:
+    """Small chunks. In every third one the number that all messages have gets another meaning."""
+    values = [{"x": x} for x in range(100)]
+    parts = [mcap(sent(ros2(f"/topic{number}", "int64 x"), *values), chunk_size=1500) for number in range(9)]
+    return MAGIC + b"".join(part[start:end] for part in parts for start, end in chunks_of(part))
+
+
+def chunks_of(content: bytes) -> Iterator[tuple[int, int]]:
+    """Where the records of chunks are."""
+    end = len(MAGIC)
+    while end < len(content) - len(MAGIC):
+        start, (opcode, length) = end, HEADER.unpack_from(content, end)
+        end = start + HEADER.size + length
+        if opcode == Opcode.CHUNK:
+            yield start, end
+
+
+MADE = (mixed, damaged, unchunked, renamed)
+RECORDINGS = {made.__name__: made() for made in MADE} | {"robot": robot_recording(seconds=3)}
 
 
 @pytest.fixture(autouse=True)

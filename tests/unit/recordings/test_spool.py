@@ -34,7 +34,7 @@ def test_a_block_is_given_back_when_its_sum_is_taken_and_few_wait(helpers: int, 
 
     def help_out(spool: Spool) -> None:
         while not is_over.wait(0.0001):
-            spool.catch_up()
+            spool.catch_up(own=False)
 
     with ThreadPoolExecutor(max(helpers, 1)) as pool, Spool(tmp_path) as spool:
         helping = [pool.submit(help_out, spool) for _ in range(helpers)]
@@ -48,6 +48,21 @@ def test_a_block_is_given_back_when_its_sum_is_taken_and_few_wait(helpers: int, 
 
     assert found == hashlib.sha256(part.path.read_bytes()).hexdigest()
     assert made <= BEHIND + 2  # one that is summed, and one that is written
+
+
+def test_a_thread_that_has_other_work_takes_no_sums_of_what_another_one_wrote(tmp_path: Path) -> None:
+    done: list[str] = []
+    with ThreadPoolExecutor(1) as pool, Spool(tmp_path) as spool:
+        pool.submit(spool.later, partial(done.append, "another's")).result()
+        spool.later(partial(done.append, "own"))
+
+        assert not spool.catch_up(own=True)
+        assert done == []
+        assert spool.catch_up(own=False)
+        assert done == ["another's"]
+        assert spool.catch_up(own=True)
+        assert done == ["another's", "own"]
+        assert not spool.catch_up(own=False)
 
 
 class NoMemory:
@@ -66,7 +81,7 @@ def test_too_little_memory_for_a_sum_is_an_error_and_what_it_was_taken_of_is_giv
         spool.sum_later([(NoMemory(), b"row")])
         spool.later(partial(done.append, "released"))
         with pytest.raises(MemoryError):
-            spool.catch_up()
+            spool.catch_up(own=True)
 
     assert done == ["released"]
 
