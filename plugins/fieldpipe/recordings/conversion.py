@@ -94,9 +94,9 @@ class Writer:
 
     def _route(self, part: Part) -> Segment | None:
         tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}
-        sharing = Counter(tables.values())
+        sharing = Counter(tables.values()) if len({*tables.values()}) < len(tables) else None
         for channel, table in tables.items():
-            table.seen(part.tallies[channel], is_alone=sharing[table] == 1)
+            table.seen(part.tallies[channel], is_alone=sharing is None or sharing[table] == 1)
         if any(self._routes.tables.get(channel) is not table for channel, table in tables.items()):
             self._routes = self._new_routes({**self._routes.tables, **tables})
         return Segment(part.start, part.end, self._routes) if tables else None

@@ -6,7 +6,7 @@ it without decoding anything (definitions, times); `convert` makes rows. Threads
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from enum import IntEnum
 from mmap import mmap
@@ -116,7 +116,7 @@ class Tally:
         self.least = FOREVER
         self.most = 0
         self.backwards = 0
-        self.intervals: dict[int, int] = Counter()
+        self.intervals: dict[int, int] = defaultdict(int)
 
 
 class Scanned(NamedTuple):

@@ -5,7 +5,7 @@ Nothing is decoded for that. The same facts stand in every manifest.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import accumulate
 from typing import Any
 
@@ -87,11 +87,11 @@ class Health:
         self.unchecked = 0
         self.damaged = 0
         self.skipped = 0
-        self.topics: dict[Topic, TopicHealth] = {}
+        self.topics: dict[Topic, TopicHealth] = defaultdict(TopicHealth)
 
     def topic(self, topic: Topic) -> TopicHealth:
         """Of one topic; a new one has no messages."""
-        return self.topics.setdefault(topic, TopicHealth())
+        return self.topics[topic]
 
     @property
     def messages(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from ctypes import Structure, byref, c_void_p
+from ctypes import POINTER, Structure, c_int, c_ssize_t, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -48,12 +48,18 @@ class _Buffer(Structure):
     _fields_ = (
         ("buf", c_void_p),
         ("obj", ctypes.py_object),
-        ("len", ctypes.c_ssize_t),
-        ("itemsize", ctypes.c_ssize_t),
-        ("readonly", ctypes.c_int),
-        ("ndim", ctypes.c_int),
+        ("len", c_ssize_t),
+        ("itemsize", c_ssize_t),
+        ("readonly", c_int),
+        ("ndim", c_int),
         *((name, c_void_p) for name in ("format", "shape", "strides", "suboffsets", "internal")),
     )
+
+
+_get_buffer = ctypes.PYFUNCTYPE(c_int, ctypes.py_object, POINTER(_Buffer), c_int)(
+    ("PyObject_GetBuffer", ctypes.pythonapi)
+)
+_release_buffer = ctypes.PYFUNCTYPE(None, POINTER(_Buffer))(("PyBuffer_Release", ctypes.pythonapi))
 
 
 class AddressOf:
@@ -66,11 +72,11 @@ class AddressOf:
         self._buffer = _Buffer()
 
     def __enter__(self) -> int:
-        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(self._content), byref(self._buffer), 0)
+        _get_buffer(self._content, self._buffer, 0)
         return self._buffer.buf or 0
 
     def __exit__(self, *_: object) -> None:
-        ctypes.pythonapi.PyBuffer_Release(byref(self._buffer))
+        _release_buffer(self._buffer)
 
 
 def check(success: bool) -> None:

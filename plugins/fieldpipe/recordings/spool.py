@@ -108,7 +108,7 @@ class Spool:
 
         With `own` only if this thread asked for them. Raises MemoryError.
         """
-        if not self._catching_up.acquire(blocking=False):
+        if not self._behind or not self._catching_up.acquire(blocking=False):
             return False
         try:
             was_done = False

@@ -10,7 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from ctypes import POINTER, Structure, byref, c_bool, c_char, c_uint8, c_uint32, c_uint64, c_void_p, pointer
+from ctypes import POINTER, Structure, c_bool, c_char, c_uint8, c_uint32, c_uint64, c_void_p, pointer
 from functools import cache
 from typing import Protocol
 
@@ -86,8 +86,8 @@ class NativeSum:
 
     def __init__(self, native: ctypes.CDLL) -> None:
         self.native = native
-        self.digest = _Digest()
-        native.fieldpipe_sha256_begin(byref(self.digest))
+        self.digest = pointer(_Digest())
+        native.fieldpipe_sha256_begin(self.digest)
 
     def update(self, content: Bytes, /) -> None:
         """See Sum."""
@@ -96,14 +96,14 @@ class NativeSum:
     def hexdigest(self) -> str:
         """See Sum."""
         made = (c_char * SIZE)()
-        check(self.native.fieldpipe_sha256_finish(byref(self.digest), made))
+        check(self.native.fieldpipe_sha256_finish(self.digest, made))
         return made.raw.hex()
 
 
 def _update(streams: Mapping[NativeSum, Sequence[Bytes]]) -> None:
     with ExitStack() as stack:
         pieces = [
-            _Piece(pointer(made.digest), stack.enter_context(AddressOf(content)), len(content))
+            _Piece(made.digest, stack.enter_context(AddressOf(content)), len(content))
             for made, contents in streams.items()
             for content in contents
         ]

@@ -81,9 +81,11 @@ class Survey:
     def _part(self, content: Content, start: int, end: int, tallies: Mapping[int, Tally] | None = None) -> Part:
         if tallies is None:
             tallies = self._executor.scan(content, start, end).tallies
-        topics = {channel: self.topic(channel) for channel in tallies if self._wants(self.topic(channel).name)}
-        for channel, topic in topics.items():
-            self.health.topic(topic).add(channel, tallies[channel])
+        topics = {}
+        for channel, tally in tallies.items():
+            if self._wants((topic := self.topic(channel)).name):
+                topics[channel] = topic
+                self.health.topic(topic).add(channel, tally)
         return Part(start, end, topics, tallies)
 
     def _define(self, block: Block, defined: Defined, body: bytes) -> None:

@@ -53,15 +53,16 @@ def test_a_block_is_given_back_when_its_sum_is_taken_and_few_wait(helpers: int, 
 def test_a_thread_that_has_other_work_takes_no_sums_of_what_another_one_wrote(tmp_path: Path) -> None:
     done: list[str] = []
     with ThreadPoolExecutor(1) as pool, Spool(tmp_path) as spool:
-        pool.submit(spool.later, partial(done.append, "another's")).result()
+        for name in ("first", "second"):
+            pool.submit(spool.later, partial(done.append, name)).result()
         spool.later(partial(done.append, "own"))
 
         assert not spool.catch_up(own=True)
         assert done == []
         assert spool.catch_up(own=False)
-        assert done == ["another's"]
-        assert spool.catch_up(own=True)
-        assert done == ["another's", "own"]
+        assert done == ["first"]
+        assert spool.catch_up(own=False)
+        assert done == ["first", "second", "own"]
         assert not spool.catch_up(own=False)
 
 
