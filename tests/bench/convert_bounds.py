@@ -11,6 +11,7 @@ from tests.bench.convert_floor import PARTS
 from tests.bench.convert_race import OURS, Runner, ours_command
 from tests.bench.convert_robot import SMALL_RATE, doubles
 from tests.bench.convert_run import Bench, megabytes
+from tests.bench.processors import round_trip
 from tests.bench.progress import say
 from tests.bench.table import Figure
 
@@ -101,15 +102,25 @@ def workers(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
         )
         for count in (1, 2)
     ]
+    distances = []
     for _ in range(rounds):
         for runner in runners:
             runner.run(bench, recording)
+            distances.append(round_trip())
     one, two = (runner.median(recording, "wall") for runner in runners)
     return [
         Figure(
             "two workers against one, wall", f"{one / two:.2f}x ({one:.2f} s, {two:.2f} s)", ">= 1.7x", one / two >= 1.7
-        )
+        ),
+        *_distance([distance for distance in distances if distance]),
     ]
+
+
+def _distance(seconds: list[float]) -> list[Figure]:
+    if not seconds:
+        return []
+    least, median, most = (value(seconds) * 1e9 for value in (min, statistics.median, max))
+    return [Figure("  a byte to the other processor and back", f"{median:.0f} ns ({least:.0f} to {most:.0f})")]
 
 
 def start(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:

@@ -27,7 +27,7 @@ IN_FLIGHT = 48 * 1024 * 1024  # bytes of all blocks that are worked on
 Prepared = TypeVar("Prepared")
 Step = Callable[[], None]
 
-LOADED_AHEAD = 3  # blocks a worker that are loaded before it is their turn
+LOADED_AHEAD = 2  # blocks a worker that are loaded before it is their turn
 CONVERTED_AHEAD = 1  # blocks a worker, or parts of one, that were taken in and are converted before it is their turn
 PIECE = 2 * 1024 * 1024  # bytes of records that are scanned, and converted, at a time
 
