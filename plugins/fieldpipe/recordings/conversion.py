@@ -94,11 +94,13 @@ class Writer:
 
     def _route(self, part: Part) -> Segment | None:
         tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}
-        sharing = Counter(tables.values()) if len({*tables.values()}) < len(tables) else None
+        sharing = Counter(tables.values())
         for channel, table in tables.items():
-            table.seen(part.tallies[channel], is_alone=sharing is None or sharing[table] == 1)
-        if any(self._routes.tables.get(channel) is not table for channel, table in tables.items()):
-            self._routes = self._new_routes({**self._routes.tables, **tables})
+            table.seen(part.tallies[channel], is_alone=sharing[table] == 1)
+        before = self._routes.tables
+        if any(before.get(channel) is not tables.get(channel) for channel in part.tallies):  # some may not be wanted
+            others = {channel: table for channel, table in before.items() if channel not in part.tallies}
+            self._routes = self._new_routes({**others, **tables})
         return Segment(part.start, part.end, self._routes) if tables else None
 
     def _new_routes(self, tables: Mapping[int, Table]) -> _Routes:

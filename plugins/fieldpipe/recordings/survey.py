@@ -83,7 +83,8 @@ class Survey:
             tallies = self._executor.scan(content, start, end).tallies
         topics = {}
         for channel, tally in tallies.items():
-            if self._wants((topic := self.topic(channel)).name):
+            topic = self.topic(channel)
+            if self._wants(topic.name):
                 topics[channel] = topic
                 self.health.topic(topic).add(channel, tally)
         return Part(start, end, topics, tallies)
