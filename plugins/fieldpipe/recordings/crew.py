@@ -10,7 +10,7 @@ from threading import Thread
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGEST = 16 * 1024 * 1024  # bytes that are taken from the pool: those of most chunks
-_KEPT = 4 * _LARGEST  # bytes that may be free at its end
+_KEPT = 4 * _LARGEST  # bytes that may be free at the ends of all pools
 MOST = 4  # workers, unless somebody asks for more
 
 
@@ -22,7 +22,7 @@ def work_together(workers: int, work: Callable[[], None], stop: Callable[[], Non
     if workers == 1:
         work()
         return
-    _share_memory(workers)
+    _keep_memory(workers)
     failures: list[BaseException] = []
 
     def watched() -> None:
@@ -49,16 +49,16 @@ def work_together(workers: int, work: Callable[[], None], stop: Callable[[], Non
 
 
 @cache
-def _share_memory(workers: int) -> None:
+def _keep_memory(workers: int) -> None:
     """A pool of memory for each worker and no more, which keeps what a chunk took for the next one.
 
-    glibc makes eight for every processor (mallopt(3)). What is free at the end of a pool it gives back again and again,
-    and has it filled with zeros.
+    glibc makes eight for every processor (mallopt(3)), and takes no other number once there are two. What is free at
+    the end of a pool it gives back again and again, and has it filled with zeros.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(_M_ARENA_MAX, workers)
         mallopt(_M_MMAP_THRESHOLD, _LARGEST)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT // workers)
 
 
 def available() -> int:

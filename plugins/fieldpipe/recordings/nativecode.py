@@ -1,4 +1,4 @@
-"""The shared library that `native/` is built into, called through ctypes, which releases the GIL."""
+"""The shared library that `native/` is built into, called through ctypes, which releases the GIL unless told not to."""
 
 from __future__ import annotations
 

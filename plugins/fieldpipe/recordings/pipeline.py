@@ -2,8 +2,9 @@
 
 What a block defines must be known before the next one is converted, and rows must be written in order. So each block
 goes through four steps: it is loaded and scanned; in its turn, what it defines is taken in; rows are made, of a large
-block by several workers; in its turn, they are written. Most blocks define nothing new: their rows are made early, as
-those of the block before were, by the worker that has just loaded them; where that turns out to be wrong, once more.
+block by several workers; in its turn, they are written. Most blocks define nothing new: their rows are made early, with
+the selection of the last block that was taken in, by the worker that has just loaded them; where that turns out to be
+wrong, once more.
 Every worker does whatever can be done next, and whoever finds the turn free takes it: what was just made is still in
 its processor's cache, and nobody waits for a thread that only writes. What is in flight is bounded by its number and by
 its memory.
@@ -28,7 +29,7 @@ Prepared = TypeVar("Prepared")
 Step = Callable[[], None]
 
 LOADED_AHEAD = 2  # blocks a worker that are loaded before it is their turn
-CONVERTED_AHEAD = 1  # blocks a worker, or parts of one, that were taken in and are converted before it is their turn
+CONVERTED_AHEAD = 1  # blocks a worker, or parts of one, that were taken in and wait to be converted and written
 PIECE = 2 * 1024 * 1024  # bytes of records that are scanned, and converted, at a time
 
 
@@ -86,7 +87,7 @@ class _Waiting(NamedTuple):
     frees: int
 
 
-class _One(NamedTuple, Generic[Prepared]):
+class _Result(NamedTuple, Generic[Prepared]):
     segment: Segment
     converted: Converted
     prepared: Prepared
@@ -95,7 +96,7 @@ class _One(NamedTuple, Generic[Prepared]):
 class _Made(NamedTuple, Generic[Prepared]):
     """What segments made as far as the limit for text let it, and what is left of them."""
 
-    ones: list[_One[Prepared]]
+    results: list[_Result[Prepared]]
     rest: list[Segment]
 
 
@@ -106,7 +107,7 @@ class _Converting(Generic[Prepared]):
 
 
 class _Loaded(NamedTuple, Generic[Prepared]):
-    """Early: what it makes if it is converted as the block before was."""
+    """Early: what it makes with the usual selection."""
 
     content: Content
     pieces: list[Piece]
@@ -153,12 +154,14 @@ class Pipeline(Generic[Prepared]):
             while not self._is_over():
                 if not self._is_taken and (step := self._step()):
                     self._take_turn(step)
+                    is_idle = False
                 elif task := self._task():
                     self._do(task)
+                    is_idle = False
                 elif is_idle:
                     self._changed.wait()
                     is_idle = False
-                else:  # nobody may have been told of what has changed meanwhile: look again
+                else:  # whoever changes something meanwhile tells those who wait, not this one: it looks again
                     is_idle = not self._catch_up(own=False)
 
     def _take_turn(self, step: Step) -> None:
@@ -190,7 +193,7 @@ class Pipeline(Generic[Prepared]):
 
     def _step(self) -> Step | None:
         """What can be done in turn."""
-        if self._may_convert():
+        if self._waiting and self._has_place():
             return self._convert
         if self._converting and self._converting[0].made:
             return self._write
@@ -212,11 +215,11 @@ class Pipeline(Generic[Prepared]):
         is_small = isinstance(item, Remark) or self._in_flight + item.size <= IN_FLIGHT
         return is_small and len(self._loading) < LOADED_AHEAD * self._workers
 
-    def _may_convert(self) -> bool:
-        return bool(self._waiting) and len(self._converting) < CONVERTED_AHEAD * self._workers
+    def _has_place(self) -> bool:
+        return len(self._converting) < CONVERTED_AHEAD * self._workers
 
     def _may_take_in(self, first: _Loading[Prepared] | Remark) -> bool:
-        return not self._waiting and (isinstance(first, Remark) or first.loaded is not None)
+        return not self._waiting and self._has_place() and (isinstance(first, Remark) or first.loaded is not None)
 
     def _load(self) -> None:
         item, self._following = self._following, next(self._source, None)
@@ -247,12 +250,12 @@ class Pipeline(Generic[Prepared]):
             return
         if early:
             _release(early)
-            self._usual = None  # nor may those be usual that were made early since
+            self._usual = None  # blocks loaded since were guessed alike: none is guessed before one was taken in again
         *groups, last = [*_groups(segments)] or [[]]
         self._waiting += [*(_Waiting(content, group, 0) for group in groups), _Waiting(content, last, item.block.size)]
 
     def _convert(self) -> None:
-        while self._may_convert():
+        while self._waiting and self._has_place():
             converting = _Converting[Prepared](self._waiting.popleft())
             self._converting.append(converting)
             self._to_convert.append(converting)
@@ -260,12 +263,12 @@ class Pipeline(Generic[Prepared]):
     def _write(self) -> None:
         item = self._converting.popleft()
         assert item.made
-        ones, rest = item.made
+        results, rest = item.made
         if rest:  # goes on while what is there is written
             following = _Converting[Prepared](_Waiting(item.what.content, rest, item.what.frees))
             self._converting.appendleft(following)
             self._to_convert.appendleft(following)
-        for one in ones:
+        for one in results:
             self._consumer.converted(one.segment, item.what.content, one.converted, one.prepared)
             forget(item.what.content, one.segment.start, one.converted.stop)
         self._in_flight -= 0 if rest else item.what.frees
@@ -296,19 +299,20 @@ class Pipeline(Generic[Prepared]):
             start = scanned.end
 
     def _early(self, block: Block, content: Content, pieces: list[Piece]) -> _Converting[Prepared] | None:
-        if self._usual is None or len(pieces) != 1 or len(content) > PIECE:
+        usual = self._usual
+        if usual is None or len(pieces) != 1 or len(content) > PIECE:
             return None
         ((start, scanned),) = pieces
-        early = _Converting[Prepared](_Waiting(content, [Segment(start, scanned.end, self._usual)], block.size))
+        early = _Converting[Prepared](_Waiting(content, [Segment(start, scanned.end, usual)], block.size))
         self._do_convert(early)
         return early
 
     def _converted(self, content: Content, segments: Sequence[Segment]) -> _Made[Prepared]:
-        made: list[_One[Prepared]] = []
+        made: list[_Result[Prepared]] = []
         size = 0
         for index, segment in enumerate(segments):
             converted = self._executor.convert(content, segment.start, segment.end, segment.selection)
-            made.append(_One(segment, converted, self._consumer.prepare(segment, content, converted)))
+            made.append(_Result(segment, converted, self._consumer.prepare(segment, content, converted)))
             size += sum(len(rows.text) for rows in converted.rows)
             if converted.stop < segment.end:
                 rest = Segment(converted.stop, segment.end, segment.selection)
@@ -333,7 +337,7 @@ class _Unlocked:
 
 def _release(converting: _Converting[Prepared]) -> None:
     assert converting.made
-    for one in converting.made.ones:
+    for one in converting.made.results:
         one.converted.release()
 
 

@@ -104,17 +104,18 @@ class Spool:
                     self._take_sums()
 
     def catch_up(self, *, own: bool) -> bool:
-        """Take sums that were asked for, those that come first, unless somebody is doing that; whether it was done.
+        """Take sums that were asked for, those that come first, unless somebody is doing that; whether there were any.
 
-        With `own` only if this thread asked for them. Raises MemoryError.
+        Those that this thread asked for; without `own` first some that another one did. Raises MemoryError, and what
+        comes of asking for the pieces.
         """
         if not self._behind or not self._catching_up.acquire(blocking=False):
             return False
         try:
             was_done = False
-            while self._behind and (self._behind[0].thread == get_ident() or not (own or was_done)):
+            while self._behind and (not own or self._behind[0].thread == get_ident()):
                 self._take_sums()
-                was_done = True
+                was_done = own = True
             return was_done
         finally:
             self._catching_up.release()

@@ -18,6 +18,8 @@ from mcap.opcode import Opcode
 from fieldpipe.recordings import chunks, container, pipeline, sourcesum
 from fieldpipe.recordings import convert as module
 from fieldpipe.recordings.convert import convert_from
+from fieldpipe.recordings.executor import Content, Selection
+from fieldpipe.recordings.executor import Converted as Made
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.reader import LocalReader
 from fieldpipe.recordings.records import HEADER
@@ -173,6 +175,84 @@ def test_a_recording_that_is_cut_short_meanwhile_has_the_sum_of_what_is_left(wor
         convert_from(MemoryReader(content), folder, processed_at="", options=options, source_sum=taken)
 
         assert taken.hexdigest() == sha256(content[:left]).hexdigest()
+
+
+class Counting(ReferenceExecutor):
+    """Counts what was made, and what was given back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Made] = []
+        self.released: list[Made] = []
+
+    def convert(self, content: Content, start: int, end: int, selection: Selection) -> Made:
+        made = super().convert(content, start, end, selection)
+        self.made.append(made)
+        made.release = lambda: self.released.append(made)  # type: ignore[method-assign]
+        return made
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("name", ["mixed", "renamed"])
+def test_what_was_guessed_wrong_is_made_again_and_everything_given_back_once(
+    name: str, workers: int, convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Counting()
+    monkeypatch.setattr(module, "executor", lambda: counting)
+    count = len([*chunks_of(RECORDINGS[name])])
+
+    convert(RECORDINGS[name], Options(workers=workers))
+
+    again = len(counting.made) - count
+    if name == "mixed":
+        assert again == 0
+    else:  # where others load meanwhile, how often they guess is up to chance
+        assert (0 if workers > 1 else 1) <= again < count
+    assert sorted(map(id, counting.released)) == sorted(map(id, counting.made))
+
+
+class Waiting(ReferenceExecutor):
+    """Where nobody finds anything to do any more, the first conversion ends; counts the others until then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others = self.counted = 0
+        self._one = threading.Lock()
+        self._more = Event()
+
+    def convert(self, content: Content, start: int, end: int, selection: Selection) -> Made:
+        if self._one.acquire(blocking=False):
+            while self._more.wait(0.3):
+                self._more.clear()
+            self.counted = self.others
+        self.others += 1
+        self._more.set()
+        return super().convert(content, start, end, selection)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_few_results_wait_for_one_that_takes_long(
+    workers: int, convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Waiting()
+    monkeypatch.setattr(module, "executor", lambda: slow)
+    numbers = ros2("/numbers", "int64 x")
+    recording = mcap(sent(numbers, *({"x": x} for x in range(3000))), chunk_size=500)
+
+    convert(recording, Options(workers=workers))
+
+    assert slow.others > 100
+    assert 0 < slow.counted <= (pipeline.LOADED_AHEAD + pipeline.CONVERTED_AHEAD) * workers
+
+
+def test_a_number_that_gets_a_meaning_nobody_wants_makes_no_more_rows(convert: Convert) -> None:
+    a, b, c = (ros2(topic, "int64 x") for topic in ("/a", "/b", "/c"))
+    parts = [mcap([*sent(first, {"x": 1}), *sent(c, {"x": 2})]) for first in (a, b)]  # the first ones have number 1
+    recording = MAGIC + b"".join(part[start:end] for part in parts for start, end in chunks_of(part))
+
+    made = convert(recording, Options(topics=("/a", "/c")))
+
+    assert {name: content.count(b"\n") for name, content in made.files.items()} == {"a.csv": 2, "c.csv": 3}
 
 
 def unavailable() -> None:
