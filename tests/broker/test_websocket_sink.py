@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Literal
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -85,11 +86,10 @@ def sink_to(url: str, message: Literal["payload", "reading"] = "payload", second
 
 
 def test_readings_arrive_in_order_over_one_connection() -> None:
-    got: list[tuple[int, str | bytes]] = []
+    got: list[tuple[UUID, str | bytes]] = []
 
     def keep(connection: ServerConnection) -> None:
-        port = connection.remote_address[1]  # when it is closed, nobody knows any more
-        got.extend((port, message) for message in connection)
+        got.extend((connection.id, message) for message in connection)
 
     with running(keep) as url:
         sink = sink_to(url)
@@ -99,7 +99,7 @@ def test_readings_arrive_in_order_over_one_connection() -> None:
         eventually(lambda: len(got) == 3)
 
     assert [message for _, message in got] == ['{"a":1}', "温度", b"\xff\0"]
-    assert len({port for port, _ in got}) == 1
+    assert len({connection for connection, _ in got}) == 1
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 1013])
