@@ -5,6 +5,7 @@ goes through four steps: it is loaded and scanned; in its turn, what it defines 
 block by several workers; in its turn, they are written. Most blocks define nothing new: their rows are made early, with
 the selection of the last block that was taken in, by the worker that has just loaded them; where that turns out to be
 wrong, once more.
+
 Every worker does whatever can be done next, and whoever finds the turn free takes it: what was just made is still in
 its processor's cache, and nobody waits for a thread that only writes. What is in flight is bounded by its number and by
 its memory.
@@ -152,15 +153,13 @@ class Pipeline(Generic[Prepared]):
         is_idle = False
         with self._changed:
             while not self._is_over():
+                was_idle, is_idle = is_idle, False
                 if not self._is_taken and (step := self._step()):
                     self._take_turn(step)
-                    is_idle = False
                 elif task := self._task():
                     self._do(task)
-                    is_idle = False
-                elif is_idle:
+                elif was_idle:
                     self._changed.wait()
-                    is_idle = False
                 else:  # whoever changes something meanwhile tells those who wait, not this one: it looks again
                     is_idle = not self._catch_up(own=False)
 
