@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mcap.opcode import Opcode
 from mcap.writer import CompressionType, IndexType, Writer
 
 from fieldpipe.recordings import ros1msg, ros2idl, ros2msg
@@ -17,6 +19,7 @@ from fieldpipe.recordings.synthetic import write_recording
 
 START = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z, in nanoseconds
 MILLISECOND = 1_000_000
+MAGIC = b"\x89MCAP0\r\n"
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,20 @@ def mcap(
         writer.add_message(ids[channel], log_time, payload, publish_time=log_time - 1000, sequence=sequence)
     writer.finish()
     return file.getvalue()
+
+
+def records(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Opcode, start and end of every record of a sound file."""
+    position = len(MAGIC)
+    while position < len(content) - len(MAGIC):
+        opcode, length = struct.unpack_from("<BQ", content, position)
+        yield opcode, position, position + 9 + length
+        position += 9 + length
+
+
+def chunks_of(content: bytes) -> list[bytes]:
+    """The records of its chunks."""
+    return [content[start:end] for opcode, start, end in records(content) if opcode == Opcode.CHUNK]
 
 
 def robot_recording(seed: int = 1, seconds: float = 0.2) -> bytes:

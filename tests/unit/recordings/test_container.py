@@ -4,7 +4,7 @@ import random
 import resource
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +24,9 @@ from fieldpipe.recordings.pipeline import Piece, Pipeline, Segment
 from fieldpipe.recordings.records import RecordDamaged, Topic, parse_channel
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.recordings.survey import Survey
-from tests.builders import Channel, MemoryReader, mcap, robot_recording, ros2, sent
+from tests.builders import MAGIC, Channel, MemoryReader, mcap, records, robot_recording, ros2, sent
 
 NUMBERS = ros2("/numbers", "int64 number\nstring text")
-MAGIC = b"\x89MCAP0\r\n"
 
 
 def numbers(count: int, **options: object) -> bytes:
@@ -86,15 +85,6 @@ def read(content: bytes, folder: Path) -> tuple[list[int], Notes]:
     """The sequences of the messages that come out, and what was noted."""
     notes = Notes()
     return [found.message.times.sequence for found in messages_of(content, folder, notes)[0]], notes
-
-
-def records(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Opcode, start and end of every record of a sound file."""
-    position = len(MAGIC)
-    while position < len(content) - len(MAGIC):
-        opcode, length = struct.unpack_from("<BQ", content, position)
-        yield opcode, position, position + 9 + length
-        position += 9 + length
 
 
 def record(opcode: int, body: bytes) -> bytes:

@@ -12,10 +12,9 @@ import pytest
 import zstandard
 
 from fieldpipe.errors import PermanentError
-from tests.builders import Channel, mcap
+from tests.builders import MAGIC, Channel, mcap
 from tests.unit.recordings.conftest import Convert
 
-MAGIC = b"\x89MCAP0\r\n"
 SECONDS, MEBIBYTES = 0.1, 64  # of CPU, at best, and of memory besides what any conversion takes
 PROBE = """
 import json, shutil, sys, time

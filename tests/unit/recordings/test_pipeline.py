@@ -7,13 +7,12 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
 
 import pytest
-from mcap.opcode import Opcode
 
 from fieldpipe.recordings import chunks, container, pipeline, sourcesum
 from fieldpipe.recordings import convert as module
@@ -22,13 +21,11 @@ from fieldpipe.recordings.executor import Content, Selection
 from fieldpipe.recordings.executor import Converted as Made
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.reader import LocalReader
-from fieldpipe.recordings.records import HEADER
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.store import StoreUnavailable
-from tests.builders import START, Channel, MemoryReader, json_topic, mcap, robot_recording, ros2, sent
+from tests.builders import MAGIC, START, Channel, MemoryReader, chunks_of, json_topic, mcap, robot_recording, ros2, sent
 from tests.unit.recordings.conftest import Convert, Converted
 
-MAGIC = b"\x89MCAP0\r\n"
 SECOND = 1_000_000_000
 MEBIBYTE = 1024 * 1024
 LIBRARIES = {"minio", "pydantic", "urllib3", "structlog", "rich", "airflow", "pandas", "numpy", "google.protobuf"}
@@ -74,17 +71,7 @@ def renamed() -> bytes:
     """Small chunks. In every third one the number that all messages have gets another meaning."""
     values = [{"x": x} for x in range(100)]
     parts = [mcap(sent(ros2(f"/topic{number}", "int64 x"), *values), chunk_size=1500) for number in range(9)]
-    return MAGIC + b"".join(part[start:end] for part in parts for start, end in chunks_of(part))
-
-
-def chunks_of(content: bytes) -> Iterator[tuple[int, int]]:
-    """Where the records of chunks are."""
-    end = len(MAGIC)
-    while end < len(content) - len(MAGIC):
-        start, (opcode, length) = end, HEADER.unpack_from(content, end)
-        end = start + HEADER.size + length
-        if opcode == Opcode.CHUNK:
-            yield start, end
+    return MAGIC + b"".join(chunk for part in parts for chunk in chunks_of(part))
 
 
 MADE = (mixed, damaged, unchunked, renamed)
@@ -199,7 +186,7 @@ def test_what_was_guessed_wrong_is_made_again_and_everything_given_back_once(
 ) -> None:
     counting = Counting()
     monkeypatch.setattr(module, "executor", lambda: counting)
-    count = len([*chunks_of(RECORDINGS[name])])
+    count = len(chunks_of(RECORDINGS[name]))
 
     convert(RECORDINGS[name], Options(workers=workers))
 
@@ -248,7 +235,7 @@ def test_few_results_wait_for_one_that_takes_long(
 def test_a_number_that_gets_a_meaning_nobody_wants_makes_no_more_rows(convert: Convert) -> None:
     a, b, c = (ros2(topic, "int64 x") for topic in ("/a", "/b", "/c"))
     parts = [mcap([*sent(first, {"x": 1}), *sent(c, {"x": 2})]) for first in (a, b)]  # the first ones have number 1
-    recording = MAGIC + b"".join(part[start:end] for part in parts for start, end in chunks_of(part))
+    recording = MAGIC + b"".join(chunk for part in parts for chunk in chunks_of(part))
 
     made = convert(recording, Options(topics=("/a", "/c")))
 
