@@ -4,12 +4,13 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import Event
+from typing import NamedTuple
 
 import pytest
 
-from fieldpipe.sentinel.etcd import Etcd, ListAgain
+from fieldpipe.sentinel.etcd import Compacted, Etcd
 from fieldpipe.sentinel.keys import Changes
 from tests.etcd_servers import RunningEtcd
 
@@ -19,6 +20,19 @@ pytestmark = pytest.mark.fault
 
 Written = dict[int, dict[bytes, bytes | None]]
 """By revision; None: deleted."""
+
+
+class Life(NamedTuple):
+    """What a watch gave, from which revision on, and whether it said that etcd had forgotten what came next."""
+
+    begin: int
+    changes: list[Changes]
+    refused: bool
+
+    @property
+    def end(self) -> int:
+        """The last revision that it gave."""
+        return self.changes[-1].revision if self.changes else self.begin
 
 
 def write(server: RunningEtcd, ended: Event, written: Written) -> None:
@@ -35,25 +49,26 @@ def write(server: RunningEtcd, ended: Event, written: Written) -> None:
                 there = there - deletes | puts.keys()
 
 
-def compact(server: RunningEtcd, ended: Event) -> None:
-    """Near to what is new, again and again."""
+def compact(server: RunningEtcd, ended: Event, forgotten: list[int]) -> None:
+    """Near to what is new, again and again; noted before it happens."""
     chance = random.Random(9)
     last = server.revision()
     while not ended.wait(chance.uniform(0.05, 0.3)):
         revision = server.revision() - chance.randrange(30)
         if revision > last:
+            forgotten.append(revision)
             server.compact(revision)
             last = revision
 
 
 @contextmanager
-def storm(server: RunningEtcd, written: Written) -> Iterator[Callable[[], None]]:
+def storm(server: RunningEtcd, written: Written, forgotten: list[int]) -> Iterator[Callable[[], None]]:
     """Both at work, until what it gives is called."""
     ended = Event()
     with ThreadPoolExecutor(2) as threads:
         running: list[Future[None]] = [
             threads.submit(write, server, ended, written),
-            threads.submit(compact, server, ended),
+            threads.submit(compact, server, ended, forgotten),
         ]
 
         def end() -> None:
@@ -67,37 +82,43 @@ def storm(server: RunningEtcd, written: Written) -> Iterator[Callable[[], None]]
             ended.set()
 
 
-def watch_for(etcd: Etcd, after: int, cluster_id: str, chance: random.Random) -> list[Changes]:
+def watch_for(etcd: Etcd, after: int, cluster_id: str, chance: random.Random) -> Life:
     """What a watch gives in a short life, to a reader that is slow at times: etcd has to wait, and gets ahead."""
     found: list[Changes] = []
     deadline = time.monotonic() + chance.uniform(0.1, 1.5)
-    with suppress(ListAgain), etcd.watch(after, cluster_id) as watch:
-        while time.monotonic() < deadline:
-            found += [each for each in watch.take() if isinstance(each, Changes)]
-            if chance.random() < 0.1:
-                time.sleep(chance.uniform(0, 0.5))
-    return found
+    try:
+        with etcd.watch(after, cluster_id) as watch:
+            while time.monotonic() < deadline:
+                found += [each for each in watch.take() if isinstance(each, Changes)]
+                if chance.random() < 0.1:
+                    time.sleep(chance.uniform(0, 0.5))
+    except Compacted:
+        return Life(after, found, refused=True)
+    return Life(after, found, refused=False)
 
 
 def test_a_watch_delivers_every_revision_or_says_that_it_cannot(any_etcd: RunningEtcd) -> None:
     chance = random.Random(11)
     written: Written = {}
-    lives: list[tuple[int, list[Changes]]] = []
-    with Etcd(any_etcd.settings) as etcd, storm(any_etcd, written) as end:
+    forgotten: list[int] = []
+    lives: list[Life] = []
+    with Etcd(any_etcd.settings) as etcd, storm(any_etcd, written, forgotten) as end:
         deadline = time.monotonic() + SECONDS
-        now = etcd.now()
-        after = now.revision
+        first = etcd.now()
+        after = first.revision
         while time.monotonic() < deadline:
-            lives.append((after, watch_for(etcd, after, now.cluster_id, chance)))
-            after = lives[-1][1][-1].revision if lives[-1][1] else etcd.now().revision
-            time.sleep(chance.uniform(0, 0.3))  # nobody watches, and etcd forgets
+            life = watch_for(etcd, after, first.cluster_id, chance)
+            assert not life.refused or life.end < max(forgotten, default=0)
+            lives.append(life)
+            after = etcd.now().revision if life.refused else life.end
+            time.sleep(chance.choice((0, 0.3)))  # nobody watches, and etcd forgets
         end()
-        after = now.revision  # long forgotten, however weak the storm
-        lives.append((after, watch_for(etcd, after, now.cluster_id, chance)))
+        last = watch_for(etcd, first.revision, first.cluster_id, chance)
 
-    for begin, changes in lives:
-        found = [(each.revision, {event.key: event.value for event in each.events}) for each in changes]
-        last = changes[-1].revision if changes else begin
-        assert found == [(revision, written[revision]) for revision in sorted(written) if begin < revision <= last]
-    assert sum(len(changes) for _, changes in lives) > len(written) / 4
-    assert not lives[-1][1]
+    for life in lives:
+        found = [(each.revision, {event.key: event.value for event in each.events}) for each in life.changes]
+        assert found == [
+            (revision, written[revision]) for revision in sorted(written) if life.begin < revision <= life.end
+        ]
+    assert any(life.changes for life in lives)
+    assert last == Life(first.revision, [], refused=True), "long forgotten, however weak the storm"
