@@ -46,6 +46,7 @@ _ANY = 2**64 - 1  # a count or bound that is not given
 _SKIP, _ASK = -1, -2
 _NONE = len(Kind)  # a kind that is not given
 _READ_ONLY = 0x100  # PyBUF_READ
+_KEPT = 2  # results a thread that nobody needs
 
 
 class NativeInstruction(Structure):
@@ -232,8 +233,10 @@ class _Handle:
 
 
 class _Results(threading.local):
-    """Results that nobody needs, for the thread that filled them: processors that share no cache take twice as long
-    for writing where another one has written."""
+    """Some results that nobody needs, for the thread that filled them.
+
+    Processors that share no cache take twice as long for writing where another one has written.
+    """
 
     def __init__(self) -> None:
         self.of_thread: list[_Handle] = []
@@ -258,7 +261,9 @@ class _Compiled(Converted):
     def release(self) -> None:
         """Give the memory back."""
         self.rows = []
-        self._pool.append(self._handle)
+        if len(self._pool) < _KEPT:
+            self._pool.append(self._handle)
+        del self._handle
 
 
 def native_program(plan: Plan) -> tuple[ctypes.Array[NativeInstruction], bytes]:

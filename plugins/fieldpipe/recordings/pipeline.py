@@ -25,7 +25,7 @@ from fieldpipe.recordings.crew import work_together
 from fieldpipe.recordings.executor import TEXT_LIMIT, Content, Converted, Executor, Scanned, Selection
 from fieldpipe.recordings.records import HEADER
 
-IN_FLIGHT = 48 * 1024 * 1024  # bytes of all blocks that are worked on
+IN_FLIGHT = 48 * 1024 * 1024  # bytes of all blocks that are worked on, and of the text they are expected to make early
 Prepared = TypeVar("Prepared")
 Step = Callable[[], None]
 
@@ -95,9 +95,10 @@ class _Result(NamedTuple, Generic[Prepared]):
 
 
 class _Made(NamedTuple, Generic[Prepared]):
-    """What segments made as far as the limit for text let it, and what is left of them."""
+    """What segments made as far as the limit for text let it, how many bytes of text, and what is left of them."""
 
     results: list[_Result[Prepared]]
+    size: int
     rest: list[Segment]
 
 
@@ -116,8 +117,9 @@ class _Loaded(NamedTuple, Generic[Prepared]):
 
 
 class _Loading(Generic[Prepared]):
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, frees: int) -> None:
         self.block = block
+        self.frees = frees
         self.loaded: _Loaded[Prepared] | ChunkDamaged | None = None
 
 
@@ -137,6 +139,7 @@ class Pipeline(Generic[Prepared]):
         self._to_load: deque[_Loading[Prepared]] = deque()
         self._to_convert: deque[_Converting[Prepared]] = deque()
         self._in_flight = 0
+        self._usual_size = 0  # of text: what a block made, the larger ones of late
         self._changed = Condition(Lock())
         self._unlocked = _Unlocked(self._changed)
         self._is_taken = False  # the turn: whoever has it, and nobody else, changes what is above
@@ -211,8 +214,11 @@ class Pipeline(Generic[Prepared]):
     def _has_room(self, item: Block | Remark) -> bool:
         if not self._loading and not self._converting:
             return True
-        is_small = isinstance(item, Remark) or self._in_flight + item.size <= IN_FLIGHT
+        is_small = isinstance(item, Remark) or self._in_flight + self._expected(item) <= IN_FLIGHT
         return is_small and len(self._loading) < LOADED_AHEAD * self._workers
+
+    def _expected(self, block: Block) -> int:
+        return block.size + (self._usual_size if block.size <= PIECE else 0)
 
     def _has_place(self) -> bool:
         return len(self._converting) < CONVERTED_AHEAD * self._workers
@@ -226,8 +232,8 @@ class Pipeline(Generic[Prepared]):
         if isinstance(item, Remark):
             self._loading.append(item)
             return
-        self._in_flight += item.size
-        loading = _Loading[Prepared](item)
+        loading = _Loading[Prepared](item, self._expected(item))
+        self._in_flight += loading.frees
         self._loading.append(loading)
         self._to_load.append(loading)
 
@@ -238,7 +244,7 @@ class Pipeline(Generic[Prepared]):
             return
         assert item.loaded
         if isinstance(item.loaded, ChunkDamaged):
-            self._in_flight -= item.block.size
+            self._in_flight -= item.frees
             self._consumer.damaged(item.block, str(item.loaded))
             return
         content, pieces, early = item.loaded
@@ -251,7 +257,7 @@ class Pipeline(Generic[Prepared]):
             _release(early)
             self._usual = None  # blocks loaded since were guessed alike: none is guessed before one was taken in again
         *groups, last = [*_groups(segments)] or [[]]
-        self._waiting += [*(_Waiting(content, group, 0) for group in groups), _Waiting(content, last, item.block.size)]
+        self._waiting += [*(_Waiting(content, group, 0) for group in groups), _Waiting(content, last, item.frees)]
 
     def _convert(self) -> None:
         while self._waiting and self._has_place():
@@ -262,7 +268,8 @@ class Pipeline(Generic[Prepared]):
     def _write(self) -> None:
         item = self._converting.popleft()
         assert item.made
-        results, rest = item.made
+        results, size, rest = item.made
+        self._usual_size = max(size, self._usual_size * 9 // 10)
         if rest:  # goes on while what is there is written
             following = _Converting[Prepared](_Waiting(item.what.content, rest, item.what.frees))
             self._converting.appendleft(following)
@@ -279,7 +286,7 @@ class Pipeline(Generic[Prepared]):
             loading.loaded = error
         else:
             pieces = [*self._pieces(content)]
-            loading.loaded = _Loaded(content, pieces, self._early(loading.block, content, pieces))
+            loading.loaded = _Loaded(content, pieces, self._early(loading.frees, content, pieces))
 
     def _do_convert(self, converting: _Converting[Prepared]) -> None:
         converting.made = self._converted(converting.what.content, converting.what.segments)
@@ -297,12 +304,12 @@ class Pipeline(Generic[Prepared]):
                 return
             start = scanned.end
 
-    def _early(self, block: Block, content: Content, pieces: list[Piece]) -> _Converting[Prepared] | None:
+    def _early(self, frees: int, content: Content, pieces: list[Piece]) -> _Converting[Prepared] | None:
         usual = self._usual
         if usual is None or len(pieces) != 1 or len(content) > PIECE:
             return None
         ((start, scanned),) = pieces
-        early = _Converting[Prepared](_Waiting(content, [Segment(start, scanned.end, usual)], block.size))
+        early = _Converting[Prepared](_Waiting(content, [Segment(start, scanned.end, usual)], frees))
         self._do_convert(early)
         return early
 
@@ -315,10 +322,10 @@ class Pipeline(Generic[Prepared]):
             size += sum(len(rows.text) for rows in converted.rows)
             if converted.stop < segment.end:
                 rest = Segment(converted.stop, segment.end, segment.selection)
-                return _Made(made, [rest, *segments[index + 1 :]])
+                return _Made(made, size, [rest, *segments[index + 1 :]])
             if size >= TEXT_LIMIT:
-                return _Made(made, [*segments[index + 1 :]])
-        return _Made(made, [])
+                return _Made(made, size, [*segments[index + 1 :]])
+        return _Made(made, size, [])
 
 
 class _Unlocked:

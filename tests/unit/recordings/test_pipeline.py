@@ -199,37 +199,45 @@ def test_what_was_guessed_wrong_is_made_again_and_everything_given_back_once(
 
 
 class Waiting(ReferenceExecutor):
-    """Where nobody finds anything to do any more, the first conversion ends; counts the others until then."""
+    """Where nobody finds anything to do any more, the conversion of this number ends; counts those begun meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
-        self.others = self.counted = 0
-        self._one = threading.Lock()
+        self.begun = self.meanwhile = 0
+        self._number = number
+        self._lock = threading.Lock()
         self._more = Event()
 
     def convert(self, content: Content, start: int, end: int, selection: Selection) -> Made:
-        if self._one.acquire(blocking=False):
-            while self._more.wait(0.3):
-                self._more.clear()
-            self.counted = self.others
-        self.others += 1
+        with self._lock:
+            number = self.begun
+            self.begun += 1
         self._more.set()
+        if number == self._number:
+            while self._more.wait(1):
+                self._more.clear()
+            self.meanwhile = self.begun - number - 1
         return super().convert(content, start, end, selection)
 
 
 @pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("large", [False, True])
 def test_few_results_wait_for_one_that_takes_long(
-    workers: int, convert: Convert, monkeypatch: pytest.MonkeyPatch
+    large: bool, workers: int, convert: Convert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = Waiting()
+    slow = Waiting(number=50)
     monkeypatch.setattr(module, "executor", lambda: slow)
-    numbers = ros2("/numbers", "int64 x")
-    recording = mcap(sent(numbers, *({"x": x} for x in range(3000))), chunk_size=500)
+    numbers, values = ros2("/numbers", "uint8[] x"), [{"x": [200] * 100}] * 1000
+    recording = mcap(sent(numbers, *values), chunk_size=500)
+    most = (pipeline.LOADED_AHEAD + pipeline.CONVERTED_AHEAD) * workers
+    if large:  # it is the text that is: four messages of 140 bytes a chunk make four rows of 440
+        most = 3
+        monkeypatch.setattr(pipeline, "IN_FLIGHT", most * 4 * (140 + 440))
 
     convert(recording, Options(workers=workers))
 
-    assert slow.others > 100
-    assert 0 < slow.counted <= (pipeline.LOADED_AHEAD + pipeline.CONVERTED_AHEAD) * workers
+    assert slow.begun > 100
+    assert slow.meanwhile <= most + workers - 1, "those before it may begin later than it"
 
 
 def test_a_number_that_gets_a_meaning_nobody_wants_makes_no_more_rows(convert: Convert) -> None:
