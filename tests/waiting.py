@@ -35,9 +35,10 @@ def is_stopped(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
-def alive(process: psutil.Process) -> bool:
-    """Whether it still runs; one that has ended and that nobody has buried (a zombie) does not."""
+def alive(process: psutil.Process | int) -> bool:
+    """Whether it still runs; one that has ended and that nobody has buried (a zombie) does not. By its number, too."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        found = psutil.Process(process) if isinstance(process, int) else process
+        return found.is_running() and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

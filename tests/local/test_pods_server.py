@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.local.pods_server import ROOT, SECRET, PodsServer
-from tests.waiting import eventually
+from tests.waiting import alive, eventually
 
 ENVIRONMENT = "import json, os; print(json.dumps({**os.environ, 'cwd': os.getcwd()}))"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); time.sleep(600)"
@@ -34,13 +34,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[Pods
 
 def first_line(server: PodsServer, name: str) -> str:
     return eventually(lambda: server.logs(name, follow="false")).splitlines()[0]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_pod_runs_when_it_is_created_and_succeeds_when_its_process_does(server: PodsServer) -> None:

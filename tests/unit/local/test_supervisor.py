@@ -15,7 +15,7 @@ from fieldpipe.local.process import Command
 from fieldpipe.local.status import ServiceStatus, State
 from fieldpipe.local.steps import Job, Script, Service, Step
 from fieldpipe.local.supervisor import Supervisor, levels, pause
-from tests.waiting import eventually
+from tests.waiting import alive, eventually
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,6 @@ def _pid(status: ServiceStatus) -> int:
     return status.process.pid
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_a_service_starts_only_when_what_it_needs_serves(runner: Runner, tmp_path: Path) -> None:
     runner.run(
         Service("first", Shell("exec sleep 60", tmp_path, serves="first-is-ready")),
@@ -122,7 +114,7 @@ def test_a_service_that_dies_is_restarted_with_everything_it_left(runner: Runner
 
     eventually(lambda: runner.now["web"].restarts == 1 and runner.now["web"].state is State.SERVING)
     assert _pid(runner.now["web"]) != _pid(before)
-    eventually(lambda: not any(_alive(pid) for pid in family))
+    eventually(lambda: not any(alive(pid) for pid in family))
 
 
 def test_a_job_runs_before_those_that_need_it(runner: Runner, tmp_path: Path) -> None:
@@ -188,7 +180,7 @@ def test_a_service_that_ignores_its_signal_is_killed(runner: Runner, tmp_path: P
 
     runner.stop()
 
-    assert not _alive(pid)
+    assert not alive(pid)
 
 
 def test_a_circle_of_needs_is_refused(tmp_path: Path) -> None:
