@@ -73,6 +73,11 @@ class Pipeline:
         """`scripts.ledger`, where it can be run."""
         return self.kubectl("exec", "deployment/dispatcher", "--", "python", "-m", "scripts.ledger", *arguments)
 
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> None:
+        """Have a DAG run, as the button in the Airflow UI does."""
+        run = ("airflow", "dags", "trigger", dag_id, "--conf", json.dumps(conf))
+        self.kubectl("exec", "deployment/airflow-api-server", "-c", "api-server", "--", *run)
+
     def keys(self, bucket: str) -> list[str]:
         """The keys of a bucket, as a pod that may read the store lists them."""
         return self.python(LISTING.format(bucket=bucket)).splitlines()

@@ -22,6 +22,7 @@ NODE_ADDRESS = "203.0.113.2"
 HOST_LINK = "fieldpipe-k8s"  # at most 15 characters
 CGROUP = "fieldpipe-cluster"
 WEIGHT = {"cpu.shares": "20480", "cpu.weight": "2000"}  # of twenty processes, for all that run inside together
+SYSTEM = f"{CGROUP}/system"  # what runs the pods, beside them as on any node; from above they would starve it
 LOCK = Path("/run/lock/fieldpipe-cluster")
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -93,7 +94,7 @@ class Room:
         self.run("ip", "route", "add", "default", "via", HOST_ADDRESS)  # leads nowhere: the machine does not forward
         self.run("sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
         for controller in _controllers():
-            (controller / CGROUP).mkdir(exist_ok=True)
+            (controller / SYSTEM).mkdir(parents=True, exist_ok=True)
             for name, value in WEIGHT.items():
                 if (controller / CGROUP / name).exists():
                     (controller / CGROUP / name).write_text(value)
@@ -111,9 +112,11 @@ class Room:
 
     def start(self, name: str, arguments: Sequence[str]) -> None:
         """Start a program that stays; what it writes is `<folder>/<name>.log`."""
+        groups = [str(controller / SYSTEM / "cgroup.procs") for controller in _weighing()]
+        joining = ["sh", "-ec", f'for group in {" ".join(groups)}; do echo $$ > "$group"; done; exec "$@"', "sh"]
         with (self.folder / f"{name}.log").open("wb") as log:
             self.started[name] = subprocess.Popen(
-                self.command(*arguments), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [*joining, *self.command(*arguments)], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
 
     def tails(self, lines: int = 5) -> str:
@@ -146,6 +149,13 @@ def _controllers() -> list[Path]:
     if (CGROUPS / "cgroup.controllers").exists():
         return [CGROUPS]
     return [path for path in CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _weighing() -> list[Path]:
+    """Those of them that share out processors."""
+    return [
+        controller for controller in _controllers() if any((controller / CGROUP / name).exists() for name in WEIGHT)
+    ]
 
 
 def _remove_cgroup(top: Path) -> None:

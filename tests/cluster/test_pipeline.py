@@ -78,6 +78,14 @@ def test_frames_of_the_camera_become_objects_and_rows(pipeline: Pipeline) -> Non
     eventually(pipeline.frame_tables, BACKED_UP_SECONDS, pipeline.describe)
 
 
+def test_an_hour_of_frames_becomes_one_table_when_somebody_asks_for_it(pipeline: Pipeline) -> None:
+    pipeline.trigger("frame_hours", {"now": True})
+    tables = ("/latest.json", "/index.csv", "/contact-sheet.png")
+    eventually(
+        lambda: all(_ends(pipeline.frame_tables(), each) for each in tables), CONVERTED_SECONDS, pipeline.describe
+    )
+
+
 def test_devices_in_etcd_become_rows_and_the_audit_reports(pipeline: Pipeline) -> None:
     pipeline.put_device("edge", "Debian")
     eventually(lambda: ("edge", "Debian") in pipeline.rows(), 60, pipeline.describe)
@@ -86,8 +94,7 @@ def test_devices_in_etcd_become_rows_and_the_audit_reports(pipeline: Pipeline) -
 
 def test_a_reading_becomes_a_table(pipeline: Pipeline) -> None:
     pipeline.send_reading(images.on_node("fieldpipe-worker"))
-    kitchen = "/mqtt__kitchen.csv"
-    eventually(lambda: any(key.endswith(kitchen) for key in pipeline.tables()), CONVERTED_SECONDS, pipeline.describe)
+    eventually(lambda: _ends(pipeline.tables(), "/mqtt__kitchen.csv"), CONVERTED_SECONDS, pipeline.describe)
 
 
 def test_a_tasks_log_is_in_the_store(pipeline: Pipeline) -> None:
@@ -163,3 +170,7 @@ def await_new_tables(pipeline: Pipeline, name: str) -> None:
     before = pipeline.tables()
     pipeline.put_recording(name)
     eventually(lambda: pipeline.tables() - before, CONVERTED_SECONDS, lambda: pipeline.ledger("stats"))
+
+
+def _ends(keys: set[str], suffix: str) -> bool:
+    return any(key.endswith(suffix) for key in keys)

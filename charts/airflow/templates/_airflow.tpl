@@ -166,13 +166,14 @@ env:
 {{- define "airflow.waitForMigrations" -}}
 - name: wait-for-airflow-migrations
   {{- include "airflow.container" . | nindent 2 }}
-  # In one container: whoever is restarted waits longer each time, and after the migration for nothing.
+  # In one container: whoever is restarted waits longer each time, and after the migration for nothing. A trial takes a
+  # processor for seconds: seven pods that hardly pause would take two from the database that they wait for.
   command: ["/bin/sh", "-c"]
   args:
     - |
       trap 'exit 143' TERM
       until airflow db check-migrations --migration-wait-timeout={{ .Values.images.migrationsWaitTimeout }} & wait $!; do
-        sleep 2
+        sleep 10 & wait $!
       done
   env:
     {{- include "airflow.secretEnv" . | nindent 4 }}
