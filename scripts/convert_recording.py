@@ -10,8 +10,12 @@ A place in a bucket needs MINIO_ENDPOINT, MINIO_ACCESS_KEY and MINIO_SECRET_KEY.
 not healthy (--check); 65 cannot be converted; 75 try again later.
 """
 
-import argparse
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # while it starts: what is imported stays, and need not be looked at again and again
+
+import argparse
 import json
 import sys
 from contextlib import nullcontext
@@ -20,7 +24,6 @@ from typing import TYPE_CHECKING
 
 from fieldpipe import errors
 from fieldpipe.handover import WORK_VARIABLE
-from fieldpipe.recordings.check import Checkup
 from fieldpipe.recordings.moments import Window, parse_moment
 from fieldpipe.recordings.names import printable
 from fieldpipe.recordings.options import Options
@@ -28,12 +31,14 @@ from fieldpipe.recordings.progress import Progress
 from fieldpipe.recordings.single import Result, check_location, convert_location
 
 if TYPE_CHECKING:
+    from fieldpipe.recordings.check import Checkup
     from fieldpipe.store import ObjectStore
 
 
 def main() -> int:
     """Read the command line and do what it says."""
-    gc.freeze()  # what is imported stays, and need not be looked at again and again
+    gc.freeze()
+    gc.enable()
     parser = command_line()
     given = parser.parse_args()
     watch = partial(Progress, terminal=sys.stderr) if sys.stderr.isatty() else nullcontext
@@ -112,7 +117,7 @@ def show(result: Result) -> None:
     print(f"{totals['tables']} tables, {totals['rows']:,} rows: {result.where}{already}")
 
 
-def show_health(found: Checkup, *, as_json: bool) -> int:
+def show_health(found: "Checkup", *, as_json: bool) -> int:
     """Print how a recording is; returns the exit code."""
     if as_json:
         print(json.dumps(found.described(), indent=1))
@@ -131,4 +136,4 @@ def show_notes(warnings: list[str], errors: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, at_once=True)

@@ -3,6 +3,7 @@
 Exit codes are those of BSD's sysexits.h, so that a pod's exit code carries the same answer to Airflow.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -57,8 +58,12 @@ def patiently(call: Callable[[], R], seconds: float) -> R:
         pause = min(pause * 2, _PAUSES[1])
 
 
-def run(main: Callable[[], int]) -> NoReturn:
-    """Run an entry point and leave the process with the exit code that its outcome stands for."""
+def run(main: Callable[[], int], *, at_once: bool = False) -> NoReturn:
+    """Run an entry point and leave the process with the exit code that its outcome stands for.
+
+    `at_once`: as soon as its output is written. The interpreter takes itself apart before it ends, which takes as long
+    as converting 10,000 messages; a main that leaves no threads and no `atexit` behind can go without.
+    """
     try:
         code = main()
     except FieldpipeError as error:
@@ -72,4 +77,7 @@ def run(main: Callable[[], int]) -> NoReturn:
         traceback.print_exc()
         code = EXIT_BUG
     sys.stdout.flush()
+    if at_once:
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)

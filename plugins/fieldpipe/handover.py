@@ -4,7 +4,6 @@ The dispatcher writes work and reads reports, tasks carry them, pods read work a
 another; the names and layouts they agree on live here. Described in docs/protocol.md.
 """
 
-import hashlib
 import json
 import unicodedata
 from datetime import datetime
@@ -134,6 +133,8 @@ def _cut(text: str, limit: int) -> str:
     """The text, or its beginning and its hash: still different for different texts ("~" never occurs otherwise)."""
     if len(text.encode()) <= limit:
         return text
+    import hashlib  # here: few keys are that long, and it brings OpenSSL, a twentieth of a converter's start
+
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return text.encode()[:limit].decode(errors="ignore").rstrip("/%") + "~" + digest
 

@@ -10,7 +10,6 @@ import threading
 from pathlib import Path
 from typing import IO, NamedTuple
 
-import lz4.frame
 import zstandard
 from zlib_ng import zlib_ng
 
@@ -115,6 +114,8 @@ def _zstd(stored: bytes, size: int) -> bytes | None:
 
 
 def _lz4(stored: bytes, size: int) -> bytes | None:
+    import lz4.frame  # here: most recordings do without it
+
     if lz4.frame.get_frame_info(stored)["content_size"] != size:
         return None
     content, used = lz4.frame.decompress(stored, return_bytes_read=True)
@@ -161,6 +162,8 @@ def _opened(compression: str, stored: Stream) -> IO[bytes] | io.RawIOBase:
         decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
         return decompressor.stream_reader(buffered, read_across_frames=True)
     if compression == "lz4":
+        import lz4.frame
+
         unpacked: IO[bytes] = lz4.frame.LZ4FrameFile(buffered)
         return unpacked
     raise ChunkDamaged(f"its compression {compression!r} is not known")

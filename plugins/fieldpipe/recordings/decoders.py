@@ -5,8 +5,6 @@ from __future__ import annotations
 from fieldpipe.recordings import ros1msg, ros2msg
 from fieldpipe.recordings.decode import CdrDecoder
 from fieldpipe.recordings.executor import Decoder
-from fieldpipe.recordings.jsonplan import compile_json
-from fieldpipe.recordings.jsonrows import JsonDecoder
 from fieldpipe.recordings.options import DEFAULT, Options
 from fieldpipe.recordings.plan import Shape, Wire, compile_plan
 from fieldpipe.recordings.records import Schema, Topic
@@ -40,9 +38,9 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
         case "protobuf", "protobuf":
             return _protobuf(schema, shape, options)
         case "json", "jsonschema":
-            return JsonDecoder(compile_json(schema.data, shape), formula_safe=options.formula_safe)
+            return _json(schema, shape, options)
         case "json", "":
-            return JsonDecoder(compile_json(), formula_safe=options.formula_safe)
+            return _json(None, shape, options)
         case encoding, language:
             raise SchemaError(f"message encoding {encoding!r} with schema encoding {language!r} is not supported")
 
@@ -52,7 +50,7 @@ def _in_order(wire: Wire, type_: Struct, shape: Shape, options: Options) -> CdrD
 
 
 def _idl(schema: Schema, *, by_ros: bool) -> Struct:
-    # imported here, as is the next: a small recording takes little longer than its imports
+    # imported here, as are the next: a small recording takes little longer than its imports
     from fieldpipe.recordings import ros2idl
 
     return ros2idl.parse(schema.name, _text(schema), by_ros=by_ros)
@@ -63,6 +61,14 @@ def _protobuf(schema: Schema, shape: Shape, options: Options) -> Decoder:
     from fieldpipe.recordings.protoschema import compile_protobuf
 
     return ProtobufDecoder(compile_protobuf(schema.name, schema.data, shape), formula_safe=options.formula_safe)
+
+
+def _json(schema: Schema | None, shape: Shape, options: Options) -> Decoder:
+    from fieldpipe.recordings.jsonplan import compile_json
+    from fieldpipe.recordings.jsonrows import JsonDecoder
+
+    plan = compile_json(schema.data, shape) if schema else compile_json()
+    return JsonDecoder(plan, formula_safe=options.formula_safe)
 
 
 def _text(schema: Schema) -> str:

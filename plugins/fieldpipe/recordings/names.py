@@ -6,9 +6,8 @@ A name never holds a dot, a slash or a tilde of its own, so that what is put beh
 
 from __future__ import annotations
 
-import hashlib
-
 from fieldpipe.handover import path_part
+from fieldpipe.recordings import sums
 
 MAX_BYTES = 150  # of a name; file systems take 255 for a whole file name
 
@@ -26,7 +25,7 @@ class Names:
             name = path_part(topic.removeprefix("/").replace("/", "__")).replace(".", "%2E")
             if name.casefold() in self._taken or len(name.encode()) > MAX_BYTES:
                 short = name.encode()[:MAX_BYTES].decode(errors="ignore").rstrip("%")
-                name = f"{short}~{hashlib.sha256(topic.encode(errors='backslashreplace')).hexdigest()[:8]}"
+                name = f"{short}~{sums.of(topic.encode(errors='backslashreplace'))[:8]}"
             self._taken.add(name.casefold())
             self._names[topic] = name
         return self._names[topic]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain, islice, pairwise
 from pathlib import Path
+
+from fieldpipe.recordings import sums
 
 RUN_BYTES = 16 * 1024 * 1024  # of rows that are sorted in memory at a time
 MERGE_WIDTH = 64  # files that are open at a time
@@ -32,7 +33,7 @@ def sort_by_log_time(table: Path) -> str:
         level += 1
         groups = [runs[at : at + MERGE_WIDTH] for at in range(0, len(runs), MERGE_WIDTH)]
         runs = [_merge(group, table.with_suffix(f".run{level}-{number}")) for number, group in enumerate(groups)]
-    digest = hashlib.sha256()
+    digest = sums.begin()
     _merge(runs, table, header, digest.update)
     return digest.hexdigest()
 

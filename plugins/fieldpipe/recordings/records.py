@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import NamedTuple
 
 from fieldpipe.errors import FieldpipeError
+from fieldpipe.recordings import sums
 
 HEADER = struct.Struct("<BQ")  # of every record: opcode, length of the body
 MESSAGE = struct.Struct("<HIQQ")  # how the body of a message begins: channel, sequence, log time, publish time
@@ -51,7 +51,7 @@ class Topic(NamedTuple):
         """Eight hex digits that tell schemas of one topic apart."""
         parts = (self.encoding, *((self.schema.name, self.schema.encoding) if self.schema else ()))
         text = "\0".join(parts).encode() + (self.schema.data if self.schema else b"")
-        return hashlib.sha256(text).hexdigest()[:8]
+        return sums.of(text)[:8]
 
 
 def parse_schema(body: bytes) -> tuple[int, Schema]:

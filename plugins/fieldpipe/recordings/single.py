@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fieldpipe.errors import PermanentError
 from fieldpipe.handover import MANIFEST, utc_text
-from fieldpipe.recordings.check import Checkup, check
 from fieldpipe.recordings.container import Container, NotMcap, Remark
 from fieldpipe.recordings.convert import Source, convert_from
 from fieldpipe.recordings.executors import executor
@@ -22,6 +21,9 @@ from fieldpipe.recordings.places import Connect, open_location
 from fieldpipe.recordings.publish import publish
 from fieldpipe.recordings.reader import Reader
 from fieldpipe.recordings.workspace import sweep, workspace
+
+if TYPE_CHECKING:
+    from fieldpipe.recordings.check import Checkup
 
 Watch = Callable[[Reader], AbstractContextManager[Reader]]
 """Looks over the shoulder of whoever reads."""
@@ -69,6 +71,8 @@ def convert_location(
 
 def check_location(source: str, connect: Connect, *, workers: int | None = None, watch: Watch = nullcontext) -> Checkup:
     """The health of SOURCE. Raises PermanentError when there is no such recording."""
+    from fieldpipe.recordings.check import check  # here: converting goes without
+
     with open_location(source, connect) as opened, watch(opened.reader) as reader:
         return check(reader, workers)
 

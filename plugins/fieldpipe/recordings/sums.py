@@ -6,7 +6,6 @@ The standard library takes one stream after the other, at what one stream allows
 from __future__ import annotations
 
 import ctypes
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -34,8 +33,18 @@ class Sum(Protocol):
 
 def begin() -> Sum:
     """The sum of a stream of which nothing came yet."""
-    native = _native()
-    return NativeSum(native) if native else hashlib.sha256()
+    if native := _native():
+        return NativeSum(native)
+    import hashlib  # here: it brings OpenSSL, a twentieth of a converter's start
+
+    return hashlib.sha256()
+
+
+def of(content: Bytes) -> str:
+    """The sum of all there is, in hex."""
+    made = begin()
+    made.update(content)
+    return made.hexdigest()
 
 
 def update(pieces: Iterable[tuple[Sum, Bytes]]) -> None:
