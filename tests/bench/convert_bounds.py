@@ -17,6 +17,7 @@ from tests.bench.table import Figure
 
 MEMORY = 200_000_000  # bytes
 FIRST = 0.25  # seconds
+PAIRS = 3  # of runs with one worker and with two, a round
 AT_A_TIME = 2  # measurements of each floor
 
 
@@ -93,7 +94,10 @@ def large(bench: Bench, recording: Recording) -> list[Figure]:
 
 
 def workers(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
-    """Two threads against one, by the clock on the wall."""
+    """Two threads against one, by the clock on the wall: the median of many pairs of runs, one after the other.
+
+    A host that moves the processors, or gives them less time, does so for seconds: for both runs of a pair.
+    """
     runners = [
         Runner(
             f"{OURS}, workers: {count}",
@@ -103,15 +107,17 @@ def workers(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
         for count in (1, 2)
     ]
     distances = []
-    for _ in range(rounds):
+    for _ in range(PAIRS * rounds):
         for runner in runners:
             runner.run(bench, recording)
             distances.append(round_trip())
-    one, two = (runner.median(recording, "wall") for runner in runners)
+    one, two = ([usage.wall for usage in runner.runs[recording]] for runner in runners)
+    ratios = [a / b for a, b in zip(one, two, strict=True)]
+    ratio = statistics.median(ratios)
+    seconds = f"{statistics.median(one):.2f} s, {statistics.median(two):.2f} s"
     return [
-        Figure(
-            "two workers against one, wall", f"{one / two:.2f}x ({one:.2f} s, {two:.2f} s)", ">= 1.7x", one / two >= 1.7
-        ),
+        Figure("two workers against one, wall", f"{ratio:.2f}x ({seconds})", ">= 1.7x", ratio >= 1.7),
+        Figure("  of all pairs of runs", f"{min(ratios):.2f}x to {max(ratios):.2f}x, {len(ratios)} pairs"),
         *_distance([distance for distance in distances if distance]),
     ]
 

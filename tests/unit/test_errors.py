@@ -8,13 +8,20 @@ import pytest
 from fieldpipe.errors import PermanentError, TransientError, patiently
 
 PROGRAM = """
+import sys
 from fieldpipe.errors import *
 def main():
     {body}
-run(main)
+run(main, at_once={at_once})
 """
 
 
+def run(body: str, *, at_once: bool) -> subprocess.CompletedProcess[str]:
+    program = PROGRAM.format(body=body, at_once=at_once)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize(
     ("body", "code", "said"),
     [
@@ -26,17 +33,25 @@ run(main)
         ("raise KeyboardInterrupt", 130, ""),
     ],
 )
-def test_an_outcome_becomes_its_exit_code(body: str, code: int, said: str) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM.format(body=body)], capture_output=True, text=True)
+def test_an_outcome_becomes_its_exit_code(body: str, code: int, said: str, *, at_once: bool) -> None:
+    done = run(body, at_once=at_once)
 
     assert (done.returncode, done.stderr) == (code, said)
 
 
-def test_a_bug_shows_its_traceback() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM.format(body="[][1]")], capture_output=True, text=True)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_bug_shows_its_traceback(*, at_once: bool) -> None:
+    done = run("[][1]", at_once=at_once)
 
     assert done.returncode == 70
     assert "IndexError" in done.stderr
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_everything_that_was_printed_arrives(*, at_once: bool) -> None:
+    done = run("print('x' * 1_000_000); print('y' * 1000, end='', file=sys.stderr); return 0", at_once=at_once)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "x" * 1_000_000 + "\n", "y" * 1000)
 
 
 def test_patience_repeats_until_the_world_is_ready() -> None:

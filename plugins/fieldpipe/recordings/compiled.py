@@ -30,7 +30,7 @@ from fieldpipe.recordings.executor import (
     Why,
 )
 from fieldpipe.recordings.nativecode import (
-    AddressOf,
+    Addresses,
     Signature,
     Unavailable,
     check,
@@ -158,7 +158,7 @@ class CompiledExecutor:
         """See Executor.scan."""
         handle = self._scans.pop() if self._scans else self._handle("scan")
         view = _ScanView()
-        with AddressOf(content) as address:
+        with Addresses(content) as (address,):
             check(self._scan(address, start, end, handle.pointer, byref(view)))
         scanned = Scanned(
             end=view.end,
@@ -175,7 +175,7 @@ class CompiledExecutor:
         pool = self._results.of_thread
         handle = pool.pop() if pool else self._handle("result")
         view = _ResultView()
-        with AddressOf(content) as address:
+        with Addresses(content) as (address,):
             request = _Request(
                 address,
                 start,

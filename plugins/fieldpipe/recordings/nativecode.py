@@ -62,21 +62,27 @@ _get_buffer = ctypes.PYFUNCTYPE(c_int, ctypes.py_object, POINTER(_Buffer), c_int
 _release_buffer = ctypes.PYFUNCTYPE(None, POINTER(_Buffer))(("PyBuffer_Release", ctypes.pythonapi))
 
 
-class AddressOf:
-    """Where the bytes are; they stay there for the time of the context."""
+class Addresses:
+    """Where the bytes of each content are; they stay there for the time of the context."""
 
-    __slots__ = ("_buffer", "_content")
+    __slots__ = ("_buffers", "_contents")
 
-    def __init__(self, content: Content | memoryview) -> None:
-        self._content = content
-        self._buffer = _Buffer()
+    def __init__(self, *contents: Content | memoryview) -> None:
+        self._contents = contents
+        self._buffers = (_Buffer * len(contents))()
 
-    def __enter__(self) -> int:
-        _get_buffer(self._content, self._buffer, 0)
-        return self._buffer.buf or 0
+    def __enter__(self) -> list[int]:
+        try:
+            for content, buffer in zip(self._contents, self._buffers, strict=True):
+                _get_buffer(content, buffer, 0)
+        except BaseException:
+            self.__exit__()
+            raise
+        return [buffer.buf or 0 for buffer in self._buffers]
 
     def __exit__(self, *_: object) -> None:
-        _release_buffer(self._buffer)
+        for buffer in self._buffers:  # one that was not got holds nothing
+            _release_buffer(buffer)
 
 
 def check(success: bool) -> None:

@@ -218,7 +218,8 @@ class Pipeline(Generic[Prepared]):
         return is_small and len(self._loading) < LOADED_AHEAD * self._workers
 
     def _expected(self, block: Block) -> int:
-        return block.size + (self._usual_size if block.size <= PIECE else 0)
+        size = block.size
+        return size + (self._usual_size if size <= PIECE else 0)
 
     def _has_place(self) -> bool:
         return len(self._converting) < CONVERTED_AHEAD * self._workers
@@ -232,7 +233,7 @@ class Pipeline(Generic[Prepared]):
         if isinstance(item, Remark):
             self._loading.append(item)
             return
-        loading = _Loading[Prepared](item, self._expected(item))
+        loading: _Loading[Prepared] = _Loading(item, self._expected(item))
         self._in_flight += loading.frees
         self._loading.append(loading)
         self._to_load.append(loading)
@@ -261,7 +262,7 @@ class Pipeline(Generic[Prepared]):
 
     def _convert(self) -> None:
         while self._waiting and self._has_place():
-            converting = _Converting[Prepared](self._waiting.popleft())
+            converting: _Converting[Prepared] = _Converting(self._waiting.popleft())
             self._converting.append(converting)
             self._to_convert.append(converting)
 
@@ -271,7 +272,7 @@ class Pipeline(Generic[Prepared]):
         results, size, rest = item.made
         self._usual_size = max(size, self._usual_size * 9 // 10)
         if rest:  # goes on while what is there is written
-            following = _Converting[Prepared](_Waiting(item.what.content, rest, item.what.frees))
+            following: _Converting[Prepared] = _Converting(_Waiting(item.what.content, rest, item.what.frees))
             self._converting.appendleft(following)
             self._to_convert.appendleft(following)
         for one in results:
@@ -309,7 +310,7 @@ class Pipeline(Generic[Prepared]):
         if usual is None or len(pieces) != 1 or len(content) > PIECE:
             return None
         ((start, scanned),) = pieces
-        early = _Converting[Prepared](_Waiting(content, [Segment(start, scanned.end, usual)], frees))
+        early: _Converting[Prepared] = _Converting(_Waiting(content, [Segment(start, scanned.end, usual)], frees))
         self._do_convert(early)
         return early
 

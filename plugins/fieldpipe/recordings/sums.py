@@ -8,12 +8,11 @@ from __future__ import annotations
 import ctypes
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from ctypes import POINTER, Structure, c_bool, c_char, c_uint8, c_uint32, c_uint64, c_void_p, pointer
 from functools import cache
 from typing import Protocol
 
-from fieldpipe.recordings.nativecode import AddressOf, Signature, Unavailable, check, declare, library
+from fieldpipe.recordings.nativecode import Addresses, Signature, Unavailable, check, declare, library
 
 Bytes = bytes | memoryview
 SIZE = 32  # bytes of a sum
@@ -110,11 +109,11 @@ class NativeSum:
 
 
 def _update(streams: Mapping[NativeSum, Sequence[Bytes]]) -> None:
-    with ExitStack() as stack:
-        pieces = [
-            _Piece(made.digest, stack.enter_context(AddressOf(content)), len(content))
-            for made, contents in streams.items()
-            for content in contents
+    pieces = [(made, content) for made, contents in streams.items() for content in contents]
+    with Addresses(*(content for _, content in pieces)) as addresses:
+        native = [
+            _Piece(made.digest, address, len(content))
+            for (made, content), address in zip(pieces, addresses, strict=True)
         ]
-        native = next(iter(streams)).native
-        check(native.fieldpipe_sha256_update((_Piece * len(pieces))(*pieces), len(pieces)))
+        update = pieces[0][0].native.fieldpipe_sha256_update
+        check(update((_Piece * len(native))(*native), len(native)))

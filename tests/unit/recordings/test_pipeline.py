@@ -30,7 +30,7 @@ SECOND = 1_000_000_000
 MEBIBYTE = 1024 * 1024
 LIBRARIES = {"minio", "pydantic", "urllib3", "structlog", "rich", "airflow", "pandas", "numpy", "google.protobuf"}
 # each dataclass takes half a millisecond to define, and what defines them five to import
-HEAVY = LIBRARIES | {"dataclasses", "inspect", "decimal"}
+HEAVY = LIBRARIES | {"dataclasses", "inspect", "decimal", "lz4", "fieldpipe.recordings.check"}
 
 
 def mixed(chunk_size: int = 5000) -> bytes:
