@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
@@ -263,6 +263,15 @@ def test_a_store_that_goes_away_in_the_middle_ends_the_conversion(workers: int, 
     assert threading.active_count() == before
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """What a script has started in the background ignores them; not meanwhile."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_an_interrupt_ends_the_conversion_soon(workers: int, tmp_path: Path) -> None:
     once, slow = iter([signal.SIGINT]), Event()
