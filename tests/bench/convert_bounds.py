@@ -111,10 +111,10 @@ def workers(bench: Bench, recording: Recording, rounds: int) -> list[Figure]:
         for runner in runners:
             runner.run(bench, recording)
             distances.append(round_trip())
-    one, two = ([usage.wall for usage in runner.runs[recording]] for runner in runners)
-    ratios = [a / b for a, b in zip(one, two, strict=True)]
+    pairs = zip(*(runner.runs[recording] for runner in runners), strict=True)
+    ratios = [one.wall / two.wall for one, two in pairs]
     ratio = statistics.median(ratios)
-    seconds = f"{statistics.median(one):.2f} s, {statistics.median(two):.2f} s"
+    seconds = ", ".join(f"{runner.median(recording, 'wall'):.2f} s" for runner in runners)
     return [
         Figure("two workers against one, wall", f"{ratio:.2f}x ({seconds})", ">= 1.7x", ratio >= 1.7),
         Figure("  of all pairs of runs", f"{min(ratios):.2f}x to {max(ratios):.2f}x, {len(ratios)} pairs"),

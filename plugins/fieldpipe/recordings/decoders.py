@@ -40,7 +40,7 @@ def decoder_for(topic: Topic, options: Options = DEFAULT) -> Decoder:
         case "json", "jsonschema":
             return _json(schema, shape, options)
         case "json", "":
-            return _json(None, shape, options)
+            return _json(_NO_SCHEMA, shape, options)
         case encoding, language:
             raise SchemaError(f"message encoding {encoding!r} with schema encoding {language!r} is not supported")
 
@@ -63,12 +63,11 @@ def _protobuf(schema: Schema, shape: Shape, options: Options) -> Decoder:
     return ProtobufDecoder(compile_protobuf(schema.name, schema.data, shape), formula_safe=options.formula_safe)
 
 
-def _json(schema: Schema | None, shape: Shape, options: Options) -> Decoder:
+def _json(schema: Schema, shape: Shape, options: Options) -> Decoder:
     from fieldpipe.recordings.jsonplan import compile_json
     from fieldpipe.recordings.jsonrows import JsonDecoder
 
-    plan = compile_json(schema.data, shape) if schema else compile_json()
-    return JsonDecoder(plan, formula_safe=options.formula_safe)
+    return JsonDecoder(compile_json(schema.data, shape), formula_safe=options.formula_safe)
 
 
 def _text(schema: Schema) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from ctypes import POINTER, Structure, c_bool, c_char, c_uint8, c_uint32, c_uint64, c_void_p, pointer
 from functools import cache
 from typing import Protocol
@@ -55,7 +55,7 @@ def update(pieces: Iterable[tuple[Sum, Bytes]]) -> None:
         else:
             made.update(content)
     if together:
-        _update(together)
+        _update([(made, content) for made, contents in together.items() for content in contents])
 
 
 class _Digest(Structure):
@@ -99,7 +99,7 @@ class NativeSum:
 
     def update(self, content: Bytes, /) -> None:
         """See Sum."""
-        _update({self: [content]})
+        _update([(self, content)])
 
     def hexdigest(self) -> str:
         """See Sum."""
@@ -108,8 +108,8 @@ class NativeSum:
         return made.raw.hex()
 
 
-def _update(streams: Mapping[NativeSum, Sequence[Bytes]]) -> None:
-    pieces = [(made, content) for made, contents in streams.items() for content in contents]
+def _update(pieces: Sequence[tuple[NativeSum, Bytes]]) -> None:
+    """Those of one stream follow one another."""
     with Addresses(*(content for _, content in pieces)) as addresses:
         native = [
             _Piece(made.digest, address, len(content))
