@@ -72,6 +72,7 @@ void check_rows(const TableView& table, uint64_t columns) {
 void convert(const std::vector<uint8_t>& block, const std::vector<Known>& known, const std::vector<int32_t>& actions) {
   static Scan* scan = fieldpipe_scan_new();
   static Result* result = fieldpipe_result_new();
+  static Whole* whole = fieldpipe_whole_new();
   std::vector<const Plan*> chosen;
   for (const Known& one : known) chosen.push_back(one.plan);
   // an allocation of just this size, so that a byte too far is seen
@@ -81,6 +82,13 @@ void convert(const std::vector<uint8_t>& block, const std::vector<Known>& known,
   require(fieldpipe_scan(content.get(), 0, block.size(), scan, &scanned), "scan finds memory");
   require(scanned.end <= block.size(), "scan ends in the block");
   Request request{content.get(), 0, scanned.end, actions.data(), actions.size(), chosen.data(), 0, ~uint64_t{0}, 1 << 16};
+  Request all = request;
+  all.end = block.size();
+  WholeView view{};
+  require(fieldpipe_whole(&all, whole, &view), "a whole block finds memory");
+  require(view.scanned.end == scanned.end && view.converted.stop <= scanned.end, "a whole block ends where it ends");
+  static Scan* total = fieldpipe_scan_new();
+  require(fieldpipe_scan_add(total, whole), "tallies find memory");
   while (request.start < request.end) {
     ResultView view{};
     require(fieldpipe_convert(&request, result, &view), "convert finds memory");

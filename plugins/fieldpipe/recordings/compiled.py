@@ -27,6 +27,8 @@ from fieldpipe.recordings.executor import (
     Scanned,
     Selection,
     Tally,
+    Totals,
+    Whole,
     Why,
 )
 from fieldpipe.recordings.nativecode import (
@@ -119,6 +121,10 @@ class _ResultView(Structure):
     )
 
 
+class _WholeView(Structure):
+    _fields_ = (("scanned", _ScanView), ("converted", _ResultView), ("is_plain", c_uint64))
+
+
 _FUNCTIONS: dict[str, Signature] = {
     "names": (c_char_p, ()),
     "layout": (c_uint64, ()),
@@ -127,6 +133,11 @@ _FUNCTIONS: dict[str, Signature] = {
     "scan_new": (c_void_p, ()),
     "scan_free": (None, (c_void_p,)),
     "scan": (c_bool, (c_void_p, c_uint64, c_uint64, c_void_p, POINTER(_ScanView))),
+    "scan_add": (c_bool, (c_void_p, c_void_p)),
+    "scan_show": (None, (c_void_p, POINTER(_ScanView))),
+    "whole_new": (c_void_p, ()),
+    "whole_free": (None, (c_void_p,)),
+    "whole": (c_bool, (POINTER(_Request), c_void_p, POINTER(_WholeView))),
     "result_new": (c_void_p, ()),
     "result_free": (None, (c_void_p,)),
     "convert": (c_bool, (POINTER(_Request), c_void_p, POINTER(_ResultView))),
@@ -150,7 +161,8 @@ class CompiledExecutor:
         returned, taken = _FUNCTIONS["scan"]
         self._scan = ctypes.PYFUNCTYPE(returned, *taken)(("fieldpipe_scan", library))
         self._scans: list[_Handle] = []
-        self._results = _Results()
+        self._pools = _Pools()
+        self._preparing = threading.Lock()
         self._plans: weakref.WeakKeyDictionary[Decoder, _Handle] = weakref.WeakKeyDictionary()
         self._selections: weakref.WeakKeyDictionary[Selection, _Actions] = weakref.WeakKeyDictionary()
 
@@ -160,40 +172,49 @@ class CompiledExecutor:
         view = _ScanView()
         with Addresses(content) as (address,):
             check(self._scan(address, start, end, handle.pointer, byref(view)))
-        scanned = Scanned(
-            end=view.end,
-            definitions=[Defined(d.opcode, d.start, d.end) for d in view.definitions[: view.definition_count]],
-            tallies={tally.channel: _tally(tally) for tally in view.tallies[: view.tally_count]},
-            refused=[(message.start, message.end) for message in view.refused[: view.refused_count]],
-        )
+        scanned = _scanned(view)
         self._scans.append(handle)
         return scanned
 
     def convert(self, content: Content, start: int, end: int, selection: Selection) -> Converted:
         """See Executor.convert."""
-        actions = self._selections.get(selection) or self._prepare(selection)
-        pool = self._results.of_thread
+        pool = self._pools.results
         handle = pool.pop() if pool else self._handle("result")
         view = _ResultView()
         with Addresses(content) as (address,):
-            request = _Request(
-                address,
-                start,
-                end,
-                actions.by_channel,
-                len(actions.by_channel),
-                actions.plans,
-                max(selection.start, 0),
-                min(selection.end - 1, FOREVER),
-                TEXT_LIMIT,
-            )
+            request = self._request(address, start, end, selection)
             check(self._library.fieldpipe_convert(byref(request), handle.pointer, byref(view)))
-        return _Compiled(
-            stop=view.stop,
-            rows=[Rows(t.channel, t.rows, t.escaped, _memory(t.text, t.size)) for t in view.tables[: view.table_count]],
-            left=[Left(Why(m.why), m.channel, m.start, m.end) for m in view.left[: view.left_count]],
-            handle=handle,
-            pool=pool,
+        return _Compiled(view, handle, pool)
+
+    def whole(self, content: Content, selection: Selection) -> Whole:
+        """See Executor.whole."""
+        pool = self._pools.wholes
+        handle = pool.pop() if pool else self._handle("whole")
+        view = _WholeView()
+        with Addresses(content) as (address,):
+            request = self._request(address, 0, len(content), selection)
+            check(self._library.fieldpipe_whole(byref(request), handle.pointer, byref(view)))
+        return _Whole(view, handle, pool)
+
+    def totals(self) -> Totals:
+        """See Executor.totals."""
+        return _Totals(self._library, self._handle)
+
+    def _request(self, address: int, start: int, end: int, selection: Selection) -> _Request:
+        actions = self._selections.get(selection)
+        if actions is None:
+            with self._preparing:  # another one, made at the same time, would be gone while it is used
+                actions = self._selections.get(selection) or self._prepare(selection)
+        return _Request(
+            address,
+            start,
+            end,
+            actions.by_channel,
+            len(actions.by_channel),
+            actions.plans,
+            max(selection.start, 0),
+            min(selection.end - 1, FOREVER),
+            TEXT_LIMIT,
         )
 
     def _prepare(self, selection: Selection) -> _Actions:
@@ -232,14 +253,15 @@ class _Handle:
         weakref.finalize(self, free, pointer)
 
 
-class _Results(threading.local):
+class _Pools(threading.local):
     """Some results that nobody needs, for the thread that filled them.
 
     Processors that share no cache take twice as long for writing where another one has written.
     """
 
     def __init__(self) -> None:
-        self.of_thread: list[_Handle] = []
+        self.results: list[_Handle] = []
+        self.wholes: list[_Handle] = []
 
 
 class _Actions(NamedTuple):
@@ -253,8 +275,12 @@ class _Actions(NamedTuple):
 class _Compiled(Converted):
     """Texts in the memory of a native result, which another call may have once they are released."""
 
-    def __init__(self, stop: int, rows: list[Rows], left: list[Left], handle: _Handle, pool: list[_Handle]) -> None:
-        super().__init__(stop, rows, left)
+    def __init__(self, view: _ResultView, handle: _Handle, pool: list[_Handle]) -> None:
+        super().__init__(
+            view.stop,
+            [Rows(t.channel, t.rows, t.escaped, _memory(t.text, t.size)) for t in view.tables[: view.table_count]],
+            [Left(Why(m.why), m.channel, m.start, m.end) for m in view.left[: view.left_count]],
+        )
         self._handle = handle
         self._pool = pool
 
@@ -264,6 +290,56 @@ class _Compiled(Converted):
         if len(self._pool) < _KEPT:
             self._pool.append(self._handle)
         del self._handle
+
+
+class _Whole:
+    """See executor.Whole. To be asked before what was converted is released."""
+
+    def __init__(self, view: _WholeView, handle: _Handle, pool: list[_Handle]) -> None:
+        self.is_plain = bool(view.is_plain)
+        self.handle = handle
+        self._view = view
+        self._pool = pool
+
+    @property
+    def definitions(self) -> list[Defined]:
+        """See Whole."""
+        return _definitions(self._view.scanned)
+
+    @property
+    def scanned(self) -> Scanned:
+        """See Whole."""
+        return _scanned(self._view.scanned)
+
+    @property
+    def converted(self) -> Converted:
+        """See Whole."""
+        return _Compiled(self._view.converted, self.handle, self._pool)
+
+
+class _Totals:
+    """See executor.Totals."""
+
+    def __init__(self, library: ctypes.CDLL, new: Callable[[str], _Handle]) -> None:
+        self._library = library
+        self._new = new
+        self._total: _Handle | None = None
+
+    def add(self, whole: Whole) -> None:
+        """See Totals."""
+        assert isinstance(whole, _Whole)
+        self._total = self._total or self._new("scan")
+        check(self._library.fieldpipe_scan_add(self._total.pointer, whole.handle.pointer))
+
+    def take(self) -> dict[int, Tally]:
+        """See Totals."""
+        if self._total is None:
+            return {}
+        view = _ScanView()
+        self._library.fieldpipe_scan_show(self._total.pointer, byref(view))
+        taken = _scanned(view).tallies
+        self._total = None
+        return taken
 
 
 def native_program(plan: Plan) -> tuple[ctypes.Array[NativeInstruction], bytes]:
@@ -296,6 +372,19 @@ def _flat(instruction: Instruction, texts: bytearray) -> Iterator[NativeInstruct
         oneof=instruction.oneof,
     )
     yield from body
+
+
+def _scanned(view: _ScanView) -> Scanned:
+    return Scanned(
+        end=view.end,
+        definitions=_definitions(view),
+        tallies={tally.channel: _tally(tally) for tally in view.tallies[: view.tally_count]},
+        refused=[(message.start, message.end) for message in view.refused[: view.refused_count]],
+    )
+
+
+def _definitions(view: _ScanView) -> list[Defined]:
+    return [Defined(d.opcode, d.start, d.end) for d in view.definitions[: view.definition_count]]
 
 
 def _tally(native: _Tally) -> Tally:

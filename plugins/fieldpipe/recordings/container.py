@@ -46,13 +46,15 @@ class Remark(NamedTuple):
 
 
 class Block(Protocol):
-    """A run of records that is not loaded yet, from byte `position` of the file on; loading it takes `size` bytes.
+    """A run of records that is not loaded yet, from byte `position` of the file to `end`. Loading takes `size` bytes.
 
     A chunk is complete if the file does not end in it, and checked if it has a CRC.
     """
 
     @property
     def position(self) -> int: ...
+    @property
+    def end(self) -> int: ...
     @property
     def size(self) -> int: ...
     @property
@@ -214,6 +216,10 @@ class _Chunk(NamedTuple):
         return min(self.head.stored, IN_MEMORY) + min(self.head.size, IN_MEMORY)
 
     @property
+    def end(self) -> int:
+        return self.head.start + self.head.stored
+
+    @property
     def is_checked(self) -> bool:
         return self.is_complete and self.head.crc != 0
 
@@ -229,6 +235,10 @@ class _DamagedChunk(NamedTuple):
     is_checked: bool = False
     size: int = 0
 
+    @property
+    def end(self) -> int:
+        return self.position
+
     def load(self) -> Content:
         raise ChunkDamaged(self.reason)
 
@@ -243,6 +253,10 @@ class _Run(NamedTuple):
     @property
     def size(self) -> int:
         return len(self.content)
+
+    @property
+    def end(self) -> int:
+        return self.position + self.size
 
     def load(self) -> Content:
         return self.content

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from fieldpipe.recordings import sums
 from fieldpipe.recordings.container import Block, Remark
-from fieldpipe.recordings.executor import Content, Converted, Selection
+from fieldpipe.recordings.executor import Content, Converted, Executor, Selection, Tally, Whole
 from fieldpipe.recordings.notes import Notes
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.pipeline import Piece, Segment
+from fieldpipe.recordings.records import Topic
 from fieldpipe.recordings.sidecars import Prepared as PreparedFile
 from fieldpipe.recordings.sourcesum import SourceSum
 from fieldpipe.recordings.spool import Spool
@@ -36,6 +37,7 @@ class Writer:
         survey: Survey,
         spool: Spool,
         tables: Tables,
+        executor: Executor,
         options: Options,
         notes: Notes,
         source_sum: SourceSum | None = None,
@@ -46,7 +48,13 @@ class Writer:
         self._options = options
         self._notes = notes
         self._source_sum = source_sum
+        self._totals = executor.totals()  # of plain blocks: how their messages came is looked at now and then
         self._routes = self._new_routes({})
+
+    @property
+    def selection(self) -> Selection | None:
+        """See Consumer."""
+        return self._routes if self._routes.tables else None
 
     def can_skip(self, chunk: ChunkIndex) -> bool:
         """Whether nothing in a chunk is asked for, and nothing that it may define is needed elsewhere."""
@@ -67,10 +75,29 @@ class Writer:
 
     def scanned(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Sequence[Segment]:
         """See Consumer."""
-        if self._source_sum:
-            self._spool.sum_later(self._source_sum.up_to(block.position))
+        self._begin(block)
+        self.finish()
         parts = [self._route(part) for part in self._survey.parts(block, content, pieces)]
         return [segment for segment in parts if segment]
+
+    def plain(self, block: Block, content: Content, whole: Whole) -> int | None:
+        """See Consumer."""
+        if not self._survey.are_known(content, whole.definitions):
+            return None
+        self._begin(block)
+        self._survey.count(block)
+        self._totals.add(whole)
+        converted, size = whole.converted, 0
+        for rows in converted.rows:
+            self._routes.tables[rows.channel].write(rows)
+            size += len(rows.text)
+        self._spool.later(converted.release)
+        return size
+
+    def finish(self) -> None:
+        """Take in what is known of plain blocks and was not taken in yet."""
+        if tallies := self._totals.take():
+            self._seen(tallies, self._survey.seen(tallies))
 
     def prepare(self, segment: Segment, content: Content, converted: Converted) -> list[Prepared]:
         """See Consumer: one for every message that is left."""
@@ -92,16 +119,25 @@ class Writer:
         """See Consumer."""
         return self._spool.catch_up(own=own)
 
+    def _begin(self, block: Block) -> None:
+        if self._source_sum:
+            self._spool.sum_later(self._source_sum.up_to(block.end))
+
     def _route(self, part: Part) -> Segment | None:
-        tables = {channel: self._tables.declare(topic) for channel, topic in part.topics.items()}
-        sharing = Counter(tables.values())
-        for channel, table in tables.items():
-            table.seen(part.tallies[channel], is_alone=sharing[table] == 1)
+        tables = self._seen(part.tallies, part.topics)
         before = self._routes.tables
-        if any(before.get(channel) is not tables.get(channel) for channel in part.tallies):  # some may not be wanted
-            others = {channel: table for channel, table in before.items() if channel not in part.tallies}
+        stale = before.keys() & self._survey.take_redefined()
+        if stale or any(before.get(channel) is not tables.get(channel) for channel in part.tallies):  # or not wanted
+            others = {channel: before[channel] for channel in before.keys() - stale - part.tallies.keys()}
             self._routes = self._new_routes({**others, **tables})
         return Segment(part.start, part.end, self._routes) if tables else None
+
+    def _seen(self, tallies: Mapping[int, Tally], topics: Mapping[int, Topic]) -> Mapping[int, Table]:
+        tables = {channel: self._tables.declare(topic) for channel, topic in topics.items()}
+        sharing = Counter(tables.values())
+        for channel, table in tables.items():
+            table.seen(tallies[channel], is_alone=sharing[table] == 1)
+        return tables
 
     def _new_routes(self, tables: Mapping[int, Table]) -> _Routes:
         start, end = self._options.window

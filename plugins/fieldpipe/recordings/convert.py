@@ -77,7 +77,7 @@ def convert_from(
     workers = options.workers or (available() if reader.size > SMALL else 1)
     with full_disk_is_transient(folder), Spool(folder) as spool:
         try:
-            container = Container(reader, folder, notes)
+            container = Container(source_sum.along(reader) if source_sum else reader, folder, notes)
         except NotMcap:
             table = convert_csv(reader, spool, processed_at=processed_at)
             return Conversion("csv", [table], options=options)
@@ -118,8 +118,9 @@ def _convert(
     survey = Survey(container, runner, notes, options.wants)
     tables = Tables(spool, options, runner)
     tables.expect(len({*survey.topics()}))
-    writer = Writer(survey, spool, tables, options, notes, source_sum)
+    writer = Writer(survey, spool, tables, runner, options, notes, source_sum)
     Pipeline(runner, workers, writer).run(container.blocks(writer.can_skip))
+    writer.finish()
     survey.health.skipped = container.chunks_skipped
     for topic in survey.topics():
         tables.declare(topic)

@@ -24,7 +24,7 @@ class Definitions:
 
     def replaces(self, opcode: int, body: bytes) -> bool:
         """Whether this record gives a number that is taken another meaning."""
-        if self._is_known(opcode, body) or len(body) > MAX_DEFINITION:
+        if self.is_known(opcode, body) or len(body) > MAX_DEFINITION:
             return False
         try:
             if opcode == Opcode.SCHEMA:
@@ -40,7 +40,7 @@ class Definitions:
 
         Raises RecordDamaged, and PermanentError when there are more definitions than memory should hold.
         """
-        if self._is_known(opcode, body):
+        if self.is_known(opcode, body):
             return None
         if len(body) > MAX_DEFINITION:
             raise RecordDamaged(f"a definition of more than {MAX_DEFINITION} bytes was skipped")
@@ -52,7 +52,7 @@ class Definitions:
         self._last[opcode, body[:2]] = body
         return changed
 
-    def _is_known(self, opcode: int, body: bytes) -> bool:
+    def is_known(self, opcode: int, body: bytes) -> bool:
         """Whether the record says what the last one with its number said: some recorders repeat them in every chunk."""
         return self._last.get((opcode, body[:2])) == body
 

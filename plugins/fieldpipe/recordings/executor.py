@@ -129,6 +129,44 @@ class Scanned(NamedTuple):
     refused: list[tuple[int, int]]
 
 
+class Whole(Protocol):
+    """A whole block that was scanned and converted in one go.
+
+    It is plain if there is nothing to be done but to write its rows, as far as its definitions are known: its records
+    are whole, and its channels are all converted and left no message.
+    """
+
+    @property
+    def is_plain(self) -> bool: ...
+
+    @property
+    def definitions(self) -> list[Defined]:
+        """Those of `scanned`."""
+        ...
+
+    @property
+    def scanned(self) -> Scanned:
+        """See Executor.scan."""
+        ...
+
+    @property
+    def converted(self) -> Converted:
+        """See Executor.convert."""
+        ...
+
+
+class Totals(Protocol):
+    """What the messages of several blocks together are like, by channel."""
+
+    def add(self, whole: Whole) -> None:
+        """Take in the block that comes next in the file."""
+        ...
+
+    def take(self) -> dict[int, Tally]:
+        """As if all blocks since the last time were one."""
+        ...
+
+
 class Executor(Protocol):
     """One way of running plans."""
 
@@ -138,6 +176,14 @@ class Executor(Protocol):
 
     def convert(self, content: Content, start: int, end: int, selection: Selection) -> Converted:
         """Make rows of the messages between two places (`end` as `scan` found it)."""
+        ...
+
+    def whole(self, content: Content, selection: Selection) -> Whole:
+        """Do both to a whole block."""
+        ...
+
+    def totals(self) -> Totals:
+        """Of no block. Blocks that are added come from `whole` of this executor."""
         ...
 
 

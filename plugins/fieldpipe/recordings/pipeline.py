@@ -4,7 +4,8 @@ What a block defines must be known before the next one is converted, and rows mu
 goes through four steps: it is loaded and scanned; in its turn, what it defines is taken in; rows are made, of a large
 block by several workers; in its turn, they are written. Most blocks define nothing new: their rows are made early, with
 the selection of the last block that was taken in, by the worker that has just loaded them; where that turns out to be
-wrong, once more.
+wrong, once more. Where there is nothing else to be done about such a block, it is taken in and written in one step, and
+nobody looks at its messages one channel at a time: what Python does for each block is what workers wait for.
 
 Every worker does whatever can be done next, and whoever finds the turn free takes it: what was just made is still in
 its processor's cache, and nobody waits for a thread that only writes. What is in flight is bounded by its number and by
@@ -22,7 +23,15 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from fieldpipe.recordings.chunks import ChunkDamaged, forget
 from fieldpipe.recordings.container import Block, Remark
 from fieldpipe.recordings.crew import work_together
-from fieldpipe.recordings.executor import TEXT_LIMIT, Content, Converted, Executor, Scanned, Selection
+from fieldpipe.recordings.executor import (
+    TEXT_LIMIT,
+    Content,
+    Converted,
+    Executor,
+    Scanned,
+    Selection,
+    Whole,
+)
 from fieldpipe.recordings.records import HEADER
 
 IN_FLIGHT = 48 * 1024 * 1024  # bytes of all blocks that are worked on, and of the text they are expected to make early
@@ -50,7 +59,12 @@ class Segment(NamedTuple):
 
 
 class Consumer(Protocol[Prepared]):
-    """What is done with blocks, in file order. All but `prepare` and `catch_up` is called by one worker at a time."""
+    """What is done with blocks, in file order. But for what says otherwise one worker at a time calls it."""
+
+    @property
+    def selection(self) -> Selection | None:
+        """For a block that defines nothing new and is taken in next; None: for none."""
+        ...
 
     def remark(self, remark: Remark) -> None:
         """The container has something to say."""
@@ -62,6 +76,13 @@ class Consumer(Protocol[Prepared]):
 
     def scanned(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Sequence[Segment]:
         """Take in what a block holds; returns what shall be converted."""
+        ...
+
+    def plain(self, block: Block, content: Content, whole: Whole) -> int | None:
+        """Take in and write a plain block that was converted with `selection`; returns how many bytes of text that was.
+
+        None: nothing was done, as it defines something new.
+        """
         ...
 
     def prepare(self, segment: Segment, content: Content, converted: Converted) -> Prepared:
@@ -108,8 +129,16 @@ class _Converting(Generic[Prepared]):
         self.made: _Made[Prepared] | None = None
 
 
+class _Plain(NamedTuple):
+    """A block that was converted with the usual selection and needs nothing but to be written."""
+
+    content: Content
+    whole: Whole
+    selection: Selection
+
+
 class _Loaded(NamedTuple, Generic[Prepared]):
-    """Early: what it makes with the usual selection."""
+    """Another block. Early: what it makes with the usual selection."""
 
     content: Content
     pieces: list[Piece]
@@ -120,7 +149,7 @@ class _Loading(Generic[Prepared]):
     def __init__(self, block: Block, frees: int) -> None:
         self.block = block
         self.frees = frees
-        self.loaded: _Loaded[Prepared] | ChunkDamaged | None = None
+        self.loaded: _Plain | _Loaded[Prepared] | ChunkDamaged | None = None
 
 
 class Pipeline(Generic[Prepared]):
@@ -132,7 +161,7 @@ class Pipeline(Generic[Prepared]):
         self._consumer = consumer
         self._source: Iterator[Block | Remark] = iter(())
         self._following: Block | Remark | None = None
-        self._usual: Selection | None = None  # of the block that was taken in last
+        self._usual: Selection | None = None  # of blocks that are loaded now
         self._loading: deque[_Loading[Prepared] | Remark] = deque()
         self._waiting: deque[_Waiting] = deque()
         self._converting: deque[_Converting[Prepared]] = deque()
@@ -170,6 +199,7 @@ class Pipeline(Generic[Prepared]):
         self._is_taken = True
         with self._unlocked:
             step()
+            self._load()
         self._is_taken = False
         self._changed.notify_all()
         self._catch_up(own=True)
@@ -178,7 +208,6 @@ class Pipeline(Generic[Prepared]):
         with self._unlocked:
             task()
         self._changed.notify_all()
-        self._catch_up(own=True)
 
     def _catch_up(self, *, own: bool) -> bool:
         with self._unlocked:
@@ -201,9 +230,7 @@ class Pipeline(Generic[Prepared]):
             return self._write
         if self._loading and self._may_take_in(self._loading[0]):
             return self._take_in
-        if self._following and self._has_room(self._following):
-            return self._load
-        return None
+        return self._load if self._following and self._has_room(self._following) else None
 
     def _task(self) -> Step | None:
         """What can be done at any time; what was loaded goes first."""
@@ -225,18 +252,23 @@ class Pipeline(Generic[Prepared]):
         return len(self._converting) < CONVERTED_AHEAD * self._workers
 
     def _may_take_in(self, first: _Loading[Prepared] | Remark) -> bool:
-        return not self._waiting and self._has_place() and (isinstance(first, Remark) or first.loaded is not None)
+        if self._waiting or not self._has_place():
+            return False
+        if isinstance(first, Remark):
+            return True
+        is_written_next = isinstance(first.loaded, _Plain)
+        return first.loaded is not None and not (is_written_next and self._converting)
 
     def _load(self) -> None:
-        item, self._following = self._following, next(self._source, None)
-        assert item
-        if isinstance(item, Remark):
-            self._loading.append(item)
-            return
-        loading: _Loading[Prepared] = _Loading(item, self._expected(item))
-        self._in_flight += loading.frees
-        self._loading.append(loading)
-        self._to_load.append(loading)
+        while (item := self._following) and self._has_room(item):
+            self._following = next(self._source, None)
+            if isinstance(item, Remark):
+                self._loading.append(item)
+                continue
+            loading: _Loading[Prepared] = _Loading(item, self._expected(item))
+            self._in_flight += loading.frees
+            self._loading.append(loading)
+            self._to_load.append(loading)
 
     def _take_in(self) -> None:
         item = self._loading.popleft()
@@ -248,17 +280,35 @@ class Pipeline(Generic[Prepared]):
             self._in_flight -= item.frees
             self._consumer.damaged(item.block, str(item.loaded))
             return
-        content, pieces, early = item.loaded
+        if isinstance(item.loaded, _Loaded):
+            content, pieces, early = item.loaded
+        elif self._write_plain(item.block, item.loaded):
+            self._in_flight -= item.frees
+            return
+        else:
+            content, pieces, early = item.loaded.content, [Piece(0, item.loaded.whole.scanned)], None
+            item.loaded.whole.converted.release()
         segments = [*self._consumer.scanned(item.block, content, pieces)]
-        self._usual = segments[-1].selection if segments else None
+        self._usual = self._consumer.selection
         if early and early.what.segments == segments:
             self._converting.append(early)
             return
         if early:
             _release(early)
+        if early or isinstance(item.loaded, _Plain):
             self._usual = None  # blocks loaded since were guessed alike: none is guessed before one was taken in again
         *groups, last = [*_groups(segments)] or [[]]
         self._waiting += [*(_Waiting(content, group, 0) for group in groups), _Waiting(content, last, item.frees)]
+
+    def _write_plain(self, block: Block, plain: _Plain) -> bool:
+        """Whether it was what it was taken for."""
+        if plain.selection is not self._consumer.selection:
+            return False
+        size = self._consumer.plain(block, plain.content, plain.whole)
+        if size is None:
+            return False
+        self._wrote(size)
+        return True
 
     def _convert(self) -> None:
         while self._waiting and self._has_place():
@@ -270,7 +320,7 @@ class Pipeline(Generic[Prepared]):
         item = self._converting.popleft()
         assert item.made
         results, size, rest = item.made
-        self._usual_size = max(size, self._usual_size * 9 // 10)
+        self._wrote(size)
         if rest:  # goes on while what is there is written
             following: _Converting[Prepared] = _Converting(_Waiting(item.what.content, rest, item.what.frees))
             self._converting.appendleft(following)
@@ -280,14 +330,16 @@ class Pipeline(Generic[Prepared]):
             forget(item.what.content, one.segment.start, one.converted.stop)
         self._in_flight -= 0 if rest else item.what.frees
 
+    def _wrote(self, size: int) -> None:
+        self._usual_size = max(size, self._usual_size * 9 // 10)
+
     def _do_load(self, loading: _Loading[Prepared]) -> None:
         try:
             content = loading.block.load()
         except ChunkDamaged as error:
             loading.loaded = error
         else:
-            pieces = [*self._pieces(content)]
-            loading.loaded = _Loaded(content, pieces, self._early(loading.frees, content, pieces))
+            loading.loaded = self._looked_at(content, loading.frees)
 
     def _do_convert(self, converting: _Converting[Prepared]) -> None:
         converting.made = self._converted(converting.what.content, converting.what.segments)
@@ -305,14 +357,20 @@ class Pipeline(Generic[Prepared]):
                 return
             start = scanned.end
 
-    def _early(self, frees: int, content: Content, pieces: list[Piece]) -> _Converting[Prepared] | None:
+    def _looked_at(self, content: Content, frees: int) -> _Plain | _Loaded[Prepared]:
         usual = self._usual
-        if usual is None or len(pieces) != 1 or len(content) > PIECE:
-            return None
-        ((start, scanned),) = pieces
-        early: _Converting[Prepared] = _Converting(_Waiting(content, [Segment(start, scanned.end, usual)], frees))
-        self._do_convert(early)
-        return early
+        if usual is None or not 0 < len(content) <= PIECE:
+            return _Loaded(content, [*self._pieces(content)], None)
+        whole = self._executor.whole(content, usual)
+        if whole.is_plain:
+            return _Plain(content, whole, usual)
+        scanned, converted = whole.scanned, whole.converted
+        segment = Segment(0, scanned.end, usual)
+        early: _Converting[Prepared] = _Converting(_Waiting(content, [segment], frees))
+        result = _Result(segment, converted, self._consumer.prepare(segment, content, converted))
+        rest = [segment._replace(start=converted.stop)] if converted.stop < segment.end else []
+        early.made = _Made([result], sum(len(rows.text) for rows in converted.rows), rest)
+        return _Loaded(content, [Piece(0, scanned)], early)
 
     def _converted(self, content: Content, segments: Sequence[Segment]) -> _Made[Prepared]:
         made: list[_Result[Prepared]] = []

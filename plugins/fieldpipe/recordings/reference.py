@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from threading import Lock
+from typing import NamedTuple
 
 from mcap.opcode import Opcode
 
@@ -24,6 +25,8 @@ from fieldpipe.recordings.executor import (
     Scanned,
     Selection,
     Tally,
+    Totals,
+    Whole,
     Why,
     bucket,
 )
@@ -60,6 +63,48 @@ class ReferenceExecutor:
         """See Executor.convert."""
         with self._one_at_a_time:
             return _convert(content, start, end, selection)
+
+    def whole(self, content: Content, selection: Selection) -> Whole:
+        """See Executor.whole."""
+        scanned = self.scan(content, 0, len(content))
+        converted = self.convert(content, 0, scanned.end, selection)
+        is_read = scanned.end == len(content) and not scanned.refused
+        is_made = converted.stop == scanned.end and not converted.left
+        is_known = all(selection.decoders.get(channel) for channel in scanned.tallies)
+        return _Whole(is_read and is_made and is_known and selection.start < selection.end, scanned, converted)
+
+    def totals(self) -> Totals:
+        """See Executor.totals."""
+        return _Totals()
+
+
+class _Whole(NamedTuple):
+    is_plain: bool
+    scanned: Scanned
+    converted: Converted
+
+    @property
+    def definitions(self) -> list[Defined]:
+        return self.scanned.definitions
+
+
+class _Totals:
+    """See executor.Totals."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[int, Tally] = {}
+
+    def add(self, whole: Whole) -> None:
+        """See Totals."""
+        for channel, later in whole.scanned.tallies.items():
+            total = self._tallies.setdefault(channel, later)
+            if total is not later:
+                _join(total, later)
+
+    def take(self) -> dict[int, Tally]:
+        """See Totals."""
+        taken, self._tallies = self._tallies, {}
+        return taken
 
 
 class _Lines:
@@ -128,14 +173,31 @@ def _records(content: Content, start: int, end: int) -> Iterator[tuple[int, int,
 
 
 def _count(tally: Tally, log_time: int, size: int) -> None:
-    if not tally.messages:
-        tally.first = log_time
-    elif log_time < tally.last:
-        tally.backwards += 1
+    if tally.messages:
+        _step(tally, log_time)
     else:
-        tally.intervals[bucket(log_time - tally.last)] += 1
+        tally.first = log_time
     tally.messages += 1
     tally.size += size
     tally.last = log_time
     tally.least = min(tally.least, log_time)
     tally.most = max(tally.most, log_time)
+
+
+def _join(total: Tally, later: Tally) -> None:
+    _step(total, later.first)
+    total.messages += later.messages
+    total.size += later.size
+    total.last = later.last
+    total.least = min(total.least, later.least)
+    total.most = max(total.most, later.most)
+    total.backwards += later.backwards
+    for index, count in later.intervals.items():
+        total.intervals[index] += count
+
+
+def _step(tally: Tally, log_time: int) -> None:
+    if log_time < tally.last:
+        tally.backwards += 1
+    else:
+        tally.intervals[bucket(log_time - tally.last)] += 1

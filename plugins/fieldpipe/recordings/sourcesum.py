@@ -8,22 +8,33 @@ from fieldpipe.recordings import sums
 from fieldpipe.recordings.reader import Reader
 
 AT_ONCE = 256 * 1024  # bytes
+WORTH = 16 * 1024  # bytes of a read that is kept
+MOST = 32 * 1024 * 1024  # bytes of all that are kept
 
 
 class SourceSum:
-    """The SHA-256 of everything that `reader` reads."""
+    """The SHA-256 of everything that `reader` reads.
+
+    What is read for another purpose is kept until its turn comes: processors that share no cache take long to read what
+    another one has just read.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._kept: dict[int, bytes] = {}  # by position
         self._sum = sums.begin()
         self._taken = 0
 
-    def up_to(self, position: int) -> Iterator[tuple[sums.Sum, bytes]]:
+    def along(self, reader: Reader) -> Reader:
+        """The same recording for those who read it anyway, from several threads."""
+        return _Along(reader, self._kept)
+
+    def up_to(self, position: int) -> Iterator[tuple[sums.Sum, sums.Bytes]]:
         """What lies before a byte and was not given yet, with the sum it belongs to: read when it is asked for.
 
         A recording that somebody cuts short meanwhile ends where it ends now.
         """
-        while content := self._reader.read(self._taken, max(0, min(AT_ONCE, position - self._taken))):
+        while self._taken < position and (content := self._next(position)):
             self._taken += len(content)
             yield self._sum, content
 
@@ -32,3 +43,30 @@ class SourceSum:
         for piece in self.up_to(self._reader.size):
             sums.update([piece])
         return self._sum.hexdigest()
+
+    def _next(self, position: int) -> sums.Bytes:
+        for start in tuple(self._kept):
+            if start < self._taken:
+                del self._kept[start]
+            elif start == self._taken:
+                return memoryview(self._kept.pop(start))[: position - start]
+            else:
+                position = min(position, start)
+        return self._reader.read(self._taken, min(AT_ONCE, position - self._taken))
+
+
+class _Along:
+    """A reader whose large reads are kept."""
+
+    def __init__(self, reader: Reader, kept: dict[int, bytes]) -> None:
+        self.size = reader.size
+        self.expect = reader.expect
+        self._reader = reader
+        self._kept = kept
+
+    def read(self, start: int, length: int) -> bytes:
+        """See Reader."""
+        content = self._reader.read(start, length)
+        if len(content) >= WORTH and sum(map(len, tuple(self._kept.values()))) < MOST:
+            self._kept[start] = content
+        return content

@@ -227,8 +227,8 @@ def write_new(path: str, content: bytes) -> None:
 
 def _write(descriptor: int, block: bytes | memoryview) -> None:
     """All of it: a disk that becomes full takes a part, and says so only when it is asked to take the rest."""
-    while len(block := block[os.write(descriptor, block) :]):
-        continue
+    while (written := os.write(descriptor, block)) < len(block):
+        block = block[written:]
 
 
 def _nothing() -> None:

@@ -36,6 +36,7 @@ class Survey:
         self._wants = wants
         self._declared = frozenset(self._definitions.channels())
         self._topics: dict[int, Topic] = {}
+        self._redefined: set[int] = set()
 
     def knows(self, channels: frozenset[int]) -> bool:
         """Whether channels (at least one) are declared without reading further."""
@@ -52,16 +53,25 @@ class Survey:
             self._topics[channel] = self._definitions.topic(channel)
         return self._topics[channel]
 
+    def take_redefined(self) -> set[int]:
+        """Channels that mean something new since the last time."""
+        taken, self._redefined = self._redefined, set()
+        return taken
+
+    def are_known(self, content: Content, definitions: Sequence[Defined]) -> bool:
+        """Whether all of them say what is known."""
+        return all(self._definitions.is_known(one.opcode, _body(content, one)) for one in definitions)
+
     def damaged(self, block: Block, reason: str) -> None:
         """A block could not be loaded."""
-        self._count(block)
+        self.count(block)
         self.health.damaged += 1
         if block.is_complete:  # of the other sort the container tells
             self._notes.error(f"byte {block.position}: a chunk was skipped: {reason}")
 
     def parts(self, block: Block, content: Content, pieces: Sequence[Piece]) -> Iterator[Part]:
         """The parts of a block: its pieces, and a new one wherever a number gets another meaning."""
-        self._count(block)
+        self.count(block)
         for piece in pieces:
             self._tell(block, piece.scanned)
             yield from self._parts(block, content, piece.start, piece.scanned)
@@ -71,7 +81,7 @@ class Survey:
     def _parts(self, block: Block, content: Content, start: int, scanned: Scanned) -> Iterator[Part]:
         tallies: Mapping[int, Tally] | None = scanned.tallies
         for defined in scanned.definitions:
-            body = content[defined.start : min(defined.end, defined.start + MAX_DEFINITION + 1)]
+            body = _body(content, defined)
             if self._definitions.replaces(defined.opcode, body):
                 yield self._part(content, start, defined.start - HEADER.size)
                 start, tallies = defined.start - HEADER.size, None
@@ -81,13 +91,17 @@ class Survey:
     def _part(self, content: Content, start: int, end: int, tallies: Mapping[int, Tally] | None = None) -> Part:
         if tallies is None:
             tallies = self._executor.scan(content, start, end).tallies
+        return Part(start, end, self.seen(tallies), tallies)
+
+    def seen(self, tallies: Mapping[int, Tally]) -> Mapping[int, Topic]:
+        """Take in how messages came; returns what their channels stand for, of those that are wanted."""
         topics = {}
         for channel, tally in tallies.items():
             topic = self.topic(channel)
             if self._wants(topic.name):
                 topics[channel] = topic
                 self.health.topic(topic).add(channel, tally)
-        return Part(start, end, topics, tallies)
+        return topics
 
     def _define(self, block: Block, defined: Defined, body: bytes) -> None:
         try:
@@ -97,8 +111,10 @@ class Survey:
             return
         if changed is not None:
             self._topics.pop(changed, None)
+            self._redefined.add(changed)
 
-    def _count(self, block: Block) -> None:
+    def count(self, block: Block) -> None:
+        """A block comes."""
         self.health.chunks += block.is_chunk
         self.health.unchecked += block.is_chunk and not block.is_checked
 
@@ -106,6 +122,11 @@ class Survey:
         for start, end in scanned.refused:
             where = " in the chunk there" if block.is_chunk else ""
             self._notes.error(f"byte {_place(block, start)}: a message of {end - start} bytes{where} was skipped")
+
+
+def _body(content: Content, defined: Defined) -> bytes:
+    """As much of it as is needed to tell that it is too long."""
+    return content[defined.start : min(defined.end, defined.start + MAX_DEFINITION + 1)]
 
 
 def _place(block: Block, start: int) -> int:

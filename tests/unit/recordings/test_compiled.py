@@ -6,6 +6,8 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
@@ -15,9 +17,9 @@ import pytest
 import fieldpipe
 from fieldpipe.recordings.compiled import CompiledExecutor, load
 from fieldpipe.recordings.decode import CdrDecoder
-from fieldpipe.recordings.executor import TEXT_LIMIT, Content, Decoder, Executor, Selection, Why
+from fieldpipe.recordings.executor import TEXT_LIMIT, Content, Decoder, Executor, Scanned, Selection, Why
 from fieldpipe.recordings.nativecode import Unavailable
-from fieldpipe.recordings.plan import compile_plan
+from fieldpipe.recordings.plan import Plan, compile_plan
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.recordings.ros2msg import parse
 from tests.builders import robot_recording, ros2
@@ -142,6 +144,94 @@ def test_both_executors_put_intervals_into_the_same_buckets() -> None:
     assert compiled._replace(tallies={}) == reference._replace(tallies={})
 
 
+BLOCKS = {
+    "rows": numbered(1, 5, 1) + numbered(2, 6, 2),
+    "nothing": b"",
+    "a definition": record(4, b"channel") + numbered(1, 5, 1),
+    "another kind of record": record(9, b"") + numbered(1, 5, 1),
+    "an unknown channel": numbered(1, 5, 1) + numbered(3, 5, 1),
+    "a message that is asked for": numbered(1, 5, 1) + numbered(4, 5, 1),
+    "a payload that does not decode": numbered(1, 5, 1) + message(1, 6, b"bad"),
+    "a length that cannot be": numbered(1, 5, 1) + record(5, b"short"),
+    "a record that is cut off": numbered(1, 5, 1) + numbered(1, 6, 1)[:-1],
+    "much text": numbered(1, 5, 1, "x" * TEXT_LIMIT) + numbered(1, 6, 1),
+    "another time": numbered(1, 500, 1),
+}
+PLAIN = {"rows", "nothing", "a definition", "another kind of record", "another time"}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_whole_block_is_scanned_and_converted_and_plain_if_it_makes_nothing_but_rows(
+    name: str, executor: Executor
+) -> None:
+    content = BLOCKS[name]
+    selection = Selection({1: decoder(), 2: decoder(), 4: None}, end=100)
+
+    whole = executor.whole(content, selection)
+
+    scanned = executor.scan(content, 0, len(content))
+    converted = executor.convert(content, 0, scanned.end, selection)
+    assert whole.is_plain == (name in PLAIN)
+    assert whole.definitions == scanned.definitions
+    assert described(whole.scanned) == described(scanned)
+    assert (whole.converted.stop, whole.converted.left) == (converted.stop, converted.left)
+    assert [(*rows[:3], bytes(rows.text)) for rows in whole.converted.rows] == [
+        (*rows[:3], bytes(rows.text)) for rows in converted.rows
+    ]
+
+
+def described(scanned: Scanned) -> tuple[object, ...]:
+    return scanned._replace(tallies={}), {channel: vars(tally) for channel, tally in scanned.tallies.items()}
+
+
+def test_blocks_together_are_like_one(executor: Executor) -> None:
+    times = [5, 5, 9, 3, 1000, 10**12, 10**12 - 1, 10**12 + 5]
+    records = [numbered(1 + (index % 3 == 0), time, index) for index, time in enumerate(times)]
+    selection = Selection({1: decoder(), 2: decoder()})
+    for step in (1, 2, 3, 8):
+        blocks = [b"".join(records[at : at + step]) for at in range(0, len(records), step)]
+        totals = executor.totals()
+        for block in blocks:
+            totals.add(executor.whole(block, selection))
+
+        together = executor.scan(b"".join(blocks), 0, len(b"".join(blocks)))
+
+        assert {channel: vars(tally) for channel, tally in totals.take().items()} == described(together)[1]
+        assert totals.take() == {}
+
+
+class Slow(CdrDecoder):
+    """Notes who asks for the plan, and has them wait."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.askers: set[int] = set()
+        super().__init__(plan)
+
+    @property
+    def plan(self) -> Plan:  # type: ignore[override]
+        self.askers.add(threading.get_ident())
+        time.sleep(0.05)
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self._plan = plan
+
+
+@needs_compiler
+def test_one_thread_prepares_a_selection_that_several_begin_with() -> None:
+    slow = Slow(decoder().plan)
+    selection, executor, together = Selection({1: slow}), load(), threading.Barrier(4)
+
+    def convert(_: int) -> int:
+        together.wait(10)
+        return executor.whole(BLOCKS["rows"], selection).converted.rows[0].lines
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(convert, range(4))] == [1] * 4
+    assert len(slow.askers) == 1
+
+
 @needs_compiler
 def test_threads_that_convert_at_the_same_time_do_not_meet() -> None:
     blocks = [b"".join(numbered(1, time, seed * time, f"{seed}") for time in range(5000)) for seed in range(16)]
@@ -161,7 +251,8 @@ def test_a_library_of_other_sources_is_not_used(tmp_path: Path) -> None:
     source.write_text(
         'const char *fieldpipe_names() { return "CDR"; }\nunsigned long fieldpipe_layout() { return 0; }\n'
     )
-    names = ("plan", "plan_free", "scan_new", "scan_free", "scan", "result_new", "result_free", "convert")
+    names = ["plan", "plan_free", "scan", "scan_add", "scan_show", "convert", "whole"]
+    names += [f"{what}_{action}" for what in ("scan", "result", "whole") for action in ("new", "free")]
     with source.open("a") as file:
         file.writelines(f"void fieldpipe_{name}() {{}}\n" for name in names)
     subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", tmp_path / "other.so"], check=True)

@@ -47,6 +47,7 @@ class Collector:
         self._survey = survey
         self._notes = notes
         self._topics: dict[Selection, Mapping[int, Topic]] = {}
+        self.selection: Selection | None = None
 
     def remark(self, remark: Remark) -> None:
         (self._notes.error if remark.is_error else self._notes.warn)(remark.text)
@@ -59,7 +60,11 @@ class Collector:
         for part in self._survey.parts(block, content, pieces):
             segments.append(Segment(part.start, part.end, Selection(dict.fromkeys(part.topics))))
             self._topics[segments[-1].selection] = part.topics
+            self.selection = segments[-1].selection
         return segments
+
+    def plain(self, *_: object) -> None:
+        return None
 
     def prepare(self, *_: object) -> None:
         pass

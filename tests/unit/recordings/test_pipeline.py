@@ -17,7 +17,7 @@ import pytest
 from fieldpipe.recordings import chunks, container, pipeline, sourcesum
 from fieldpipe.recordings import convert as module
 from fieldpipe.recordings.convert import convert_from
-from fieldpipe.recordings.executor import Content, Selection
+from fieldpipe.recordings.executor import Content, Selection, Totals, Whole
 from fieldpipe.recordings.executor import Converted as Made
 from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.reader import LocalReader
@@ -74,7 +74,31 @@ def renamed() -> bytes:
     return MAGIC + b"".join(chunk for part in parts for chunk in chunks_of(part))
 
 
-MADE = (mixed, damaged, unchunked, renamed)
+def plain() -> bytes:
+    """Nothing but rows, in many chunks; the times of one topic go back between two of them."""
+    numbers, texts = ros2("/numbers", "int64 x"), ros2("/texts", "string y", "test_msgs/msg/Text")
+    before = [*sent(numbers, *({"x": x} for x in range(200))), *sent(texts, *({"y": "z" * y} for y in range(60)))]
+    return mcap([*before, *sent(numbers, *({"x": x} for x in range(200)))], chunk_size=700)
+
+
+def repeated() -> bytes:
+    """Every chunk says again what its numbers mean."""
+    numbers, texts = ros2("/numbers", "int64 x"), ros2("/texts", "string y", "test_msgs/msg/Text")
+    parts = [mcap([*sent(numbers, {"x": x}), *sent(texts, {"y": f"{x}"})], chunk_size=10**6) for x in range(40)]
+    return MAGIC + b"".join(chunk for part in parts for chunk in chunks_of(part))
+
+
+def redefined() -> bytes:
+    """A number gets another meaning in a chunk that holds no message of it."""
+    first, second, other = ros2("/first", "int64 x"), ros2("/second", "int64 x"), json_topic("/other")
+    values, status = [{"x": x} for x in range(100)], [(other, START, b'{"ok":true}')]
+    before = mcap([*sent(first, *values), *status], chunk_size=300)
+    between = mcap(status, declared=[second, other])
+    behind = mcap(sent(second, *values), chunk_size=300)
+    return MAGIC + b"".join([*chunks_of(before), *chunks_of(between), *chunks_of(behind)[1:]])
+
+
+MADE = (mixed, damaged, unchunked, renamed, plain, repeated, redefined)
 RECORDINGS = {made.__name__: made() for made in MADE} | {"robot": robot_recording(seconds=3)}
 
 
@@ -101,11 +125,13 @@ def test_the_number_of_workers_changes_nothing(name: str, workers: int, convert:
 
 @pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize("options", [Options(), Options(workers=1), Options(topics=("/odd", "/b"))])
-@pytest.mark.parametrize("size", [100, sourcesum.AT_ONCE])
+@pytest.mark.parametrize(("size", "worth", "most"), [(100, 1, 10**9), (100, 300, 1000), (10**6, 10**6, 10**6)])
 def test_the_sum_of_the_source_is_that_of_its_bytes(
-    name: str, options: Options, size: int, convert: Convert, monkeypatch: pytest.MonkeyPatch
+    name: str, options: Options, size: int, worth: int, most: int, convert: Convert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sourcesum, "AT_ONCE", size)
+    monkeypatch.setattr(sourcesum, "WORTH", worth)
+    monkeypatch.setattr(sourcesum, "MOST", most)
 
     assert convert(RECORDINGS[name], options).manifest["source"]["etag"] == sha256(RECORDINGS[name]).hexdigest()
 
@@ -137,13 +163,14 @@ def test_the_executor_changes_nothing(name: str, convert: Convert, monkeypatch: 
 class Eventful(MemoryReader):
     """A recording in the middle of which something happens; counts how often it is read."""
 
-    def __init__(self, content: bytes, happen: Callable[[], None]) -> None:
+    def __init__(self, content: bytes, happen: Callable[[], None] = lambda: None) -> None:
         super().__init__(content)
-        self.reads = 0
+        self.reads = self.bytes = 0
         self._happen = happen
 
     def read(self, start: int, length: int) -> bytes:
         self.reads += 1
+        self.bytes += length
         if self.size // 3 < start < self.size * 2 // 3:
             self._happen()
         return super().read(start, length)
@@ -162,6 +189,59 @@ def test_a_recording_that_is_cut_short_meanwhile_has_the_sum_of_what_is_left(wor
         convert_from(MemoryReader(content), folder, processed_at="", options=options, source_sum=taken)
 
         assert taken.hexdigest() == sha256(content[:left]).hexdigest()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_chunks_are_not_read_again_for_the_sum(workers: int, tmp_path: Path) -> None:
+    octets, dice = ros2("/octets", "uint8[] x"), random.Random(1)
+    messages = [(octets, START, octets.encode({"x": dice.randbytes(1000)})) for _ in range(2000)]
+    content = mcap(messages, chunk_size=100_000)
+    reader = Eventful(content)
+    taken = sourcesum.SourceSum(reader)
+
+    convert_from(reader, tmp_path, processed_at="", options=Options(workers=workers), source_sum=taken)
+
+    assert taken.hexdigest() == sha256(content).hexdigest()
+    assert reader.bytes < 1.3 * len(content)
+
+
+class Adding(ReferenceExecutor):
+    """Counts blocks that were taken in as plain ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.added = 0
+
+    def totals(self) -> Totals:
+        made, add = super().totals(), super().totals().add
+
+        def counted(whole: Whole) -> None:
+            self.added += 1
+            add(whole)
+
+        made.add = counted  # type: ignore[method-assign]
+        return made
+
+
+@pytest.mark.parametrize("name", ["plain", "repeated"])
+def test_most_blocks_need_nothing_but_their_rows(name: str, convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
+    adding = Adding()
+    monkeypatch.setattr(module, "executor", lambda: adding)
+    count = len(chunks_of(RECORDINGS[name]))
+
+    convert(RECORDINGS[name], Options(workers=1))
+
+    assert count > 20
+    assert count - 10 <= adding.added < count
+
+
+def test_a_number_means_what_was_said_last(convert: Convert) -> None:
+    made = convert(RECORDINGS["redefined"])
+
+    first, second = (made.files[name].splitlines() for name in ("first.csv", "second.csv"))
+    assert [row.rpartition(b",")[2] for row in first[1:]] == [b"%d" % x for x in range(100)]
+    assert [row.rpartition(b",")[2] for row in second[1:]] == [b"%d" % x for x in range(101 - len(second), 100)]
+    assert len(second) > 80
 
 
 class Counting(ReferenceExecutor):
@@ -284,7 +364,7 @@ def test_an_interrupt_ends_the_conversion_soon(workers: int, tmp_path: Path) -> 
     content = mixed(chunk_size=300)
     (all_read := tmp_path / "all").mkdir()
     (interrupted := tmp_path / "interrupted").mkdir()
-    whole, part = Eventful(content, lambda: None), Eventful(content, interrupt)
+    whole, part = Eventful(content), Eventful(content, interrupt)
     convert_from(whole, all_read, processed_at="", options=Options(workers=workers))
     with pytest.raises(KeyboardInterrupt):
         convert_from(part, interrupted, processed_at="", options=Options(workers=workers))

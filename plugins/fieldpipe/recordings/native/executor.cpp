@@ -4,6 +4,7 @@
 //
 // Format of the records: mcap.dev/spec. Nothing is believed: every length is held against what is left.
 
+#include <algorithm>
 #include <memory>
 
 #include "cdr.hpp"
@@ -68,7 +69,18 @@ struct Defined {
   uint64_t opcode, start, end;
 };
 
+struct ScanView {
+  uint64_t end;
+  const Tally* tallies;
+  uint64_t tally_count;
+  const Defined* definitions;
+  uint64_t definition_count;
+  const Defined* refused;
+  uint64_t refused_count;
+};
+
 struct Scan {
+  uint64_t end = 0;
   std::vector<Tally> tallies;
   std::vector<Defined> definitions;
   std::vector<Defined> refused;
@@ -76,11 +88,46 @@ struct Scan {
 
   Scan() { std::memset(index.get(), 0xFF, CHANNELS * sizeof(int32_t)); }
 
+  void look(const uint8_t* content, uint64_t start, uint64_t stop) {
+    clear();
+    end = walk(content, start, stop, [&](uint8_t opcode, uint64_t body, uint64_t length) {
+      if (opcode == MESSAGE && is_message(length)) {
+        message(content + body, length);
+      } else if (opcode == MESSAGE) {
+        refused.push_back({opcode, body, body + length});
+      } else if (opcode == SCHEMA || opcode == CHANNEL) {
+        definitions.push_back({opcode, body, body + length});
+      }
+      return true;
+    });
+  }
+
+  void show(ScanView& view) const {
+    view = {end, tallies.data(), tallies.size(), definitions.data(), definitions.size(), refused.data(), refused.size()};
+  }
+
   void clear() {
     for (const Tally& tally : tallies) index[tally.channel] = -1;
     tallies.clear();
     definitions.clear();
     refused.clear();
+  }
+
+  // What was seen in a block that comes behind all that was seen here.
+  void add(const Tally& later) {
+    Tally& total = tally(static_cast<uint16_t>(later.channel));
+    if (total.messages > 0) step(total, later.first);
+    if (total.messages == 0) total.first = later.first;
+    total.messages += later.messages;
+    total.size += later.size;
+    total.last = later.last;
+    total.least = std::min(total.least, later.least);
+    total.most = std::max(total.most, later.most);
+    total.backwards += later.backwards;
+    if (later.shortest >= INTERVALS) return;
+    for (size_t at = later.shortest; at <= later.longest; ++at) total.intervals[at] += later.intervals[at];
+    total.shortest = std::min(total.shortest, later.shortest);
+    total.longest = std::max(total.longest, later.longest);
   }
 
   Tally& tally(uint16_t channel) {
@@ -97,32 +144,26 @@ struct Scan {
   void message(const uint8_t* body, uint64_t length) {
     Tally& seen = tally(load<uint16_t>(body));
     uint64_t time = load<uint64_t>(body + 6);
-    if (seen.messages == 0) {
-      seen.first = time;
-    } else if (time < seen.last) {
-      ++seen.backwards;
-    } else {
-      size_t found = bucket(time - seen.last);
-      ++seen.intervals[found];
-      if (found < seen.shortest) seen.shortest = found;
-      if (found > seen.longest) seen.longest = found;
-    }
+    if (seen.messages > 0) step(seen, time);
+    if (seen.messages == 0) seen.first = time;
     ++seen.messages;
     seen.size += length - FIXED;
     seen.last = time;
     if (time < seen.least) seen.least = time;
     if (time > seen.most) seen.most = time;
   }
-};
 
-struct ScanView {
-  uint64_t end;
-  const Tally* tallies;
-  uint64_t tally_count;
-  const Defined* definitions;
-  uint64_t definition_count;
-  const Defined* refused;
-  uint64_t refused_count;
+ private:
+  static void step(Tally& seen, uint64_t time) {
+    if (time < seen.last) {
+      ++seen.backwards;
+      return;
+    }
+    size_t found = bucket(time - seen.last);
+    ++seen.intervals[found];
+    if (found < seen.shortest) seen.shortest = found;
+    if (found > seen.longest) seen.longest = found;
+  }
 };
 
 struct Table {
@@ -318,6 +359,31 @@ class Result {
   std::string prefix_, suffix_;
 };
 
+struct WholeView {
+  ScanView scanned;
+  ResultView converted;
+  uint64_t is_plain;
+};
+
+// A block that is scanned and converted in one go.
+struct Whole {
+  Scan scan;
+  Result result;
+
+  void run(const Request& request, WholeView& view) {
+    scan.look(request.content, request.start, request.end);
+    scan.show(view.scanned);
+    Request records = request;
+    records.end = scan.end;
+    result.convert(records, view.converted);
+    bool is_read = scan.end == request.end && scan.refused.empty();
+    bool is_made = view.converted.stop == scan.end && view.converted.left_count == 0;
+    view.is_plain = is_read && is_made && std::all_of(scan.tallies.begin(), scan.tallies.end(), [&](const Tally& tally) {
+      return tally.channel < request.channels && request.actions[tally.channel] >= 0;
+    });
+  }
+};
+
 }  // namespace fieldpipe
 
 // The functions below return null, or false, when memory is short.
@@ -352,24 +418,33 @@ EXPORT fieldpipe::Scan* fieldpipe_scan_new() try {
 EXPORT void fieldpipe_scan_free(fieldpipe::Scan* scan) { delete scan; }
 
 EXPORT bool fieldpipe_scan(const uint8_t* content, uint64_t start, uint64_t end, fieldpipe::Scan* scan, fieldpipe::ScanView* view) try {
-  using namespace fieldpipe;
-  scan->clear();
-  view->end = walk(content, start, end, [&](uint8_t opcode, uint64_t body, uint64_t length) {
-    if (opcode == MESSAGE && is_message(length)) {
-      scan->message(content + body, length);
-    } else if (opcode == MESSAGE) {
-      scan->refused.push_back({opcode, body, body + length});
-    } else if (opcode == SCHEMA || opcode == CHANNEL) {
-      scan->definitions.push_back({opcode, body, body + length});
-    }
-    return true;
-  });
-  view->tallies = scan->tallies.data();
-  view->tally_count = scan->tallies.size();
-  view->definitions = scan->definitions.data();
-  view->definition_count = scan->definitions.size();
-  view->refused = scan->refused.data();
-  view->refused_count = scan->refused.size();
+  scan->look(content, start, end);
+  scan->show(*view);
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+// What was seen in `later` is added to `total`.
+EXPORT bool fieldpipe_scan_add(fieldpipe::Scan* total, const fieldpipe::Whole* later) try {
+  for (const fieldpipe::Tally& tally : later->scan.tallies) total->add(tally);
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+EXPORT void fieldpipe_scan_show(const fieldpipe::Scan* scan, fieldpipe::ScanView* view) { scan->show(*view); }
+
+EXPORT fieldpipe::Whole* fieldpipe_whole_new() try {
+  return new fieldpipe::Whole;
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
+
+EXPORT void fieldpipe_whole_free(fieldpipe::Whole* whole) { delete whole; }
+
+EXPORT bool fieldpipe_whole(const fieldpipe::Request* request, fieldpipe::Whole* whole, fieldpipe::WholeView* view) try {
+  whole->run(*request, *view);
   return true;
 } catch (const std::bad_alloc&) {
   return false;
