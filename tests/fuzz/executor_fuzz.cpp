@@ -84,9 +84,9 @@ void convert(const std::vector<uint8_t>& block, const std::vector<Known>& known,
   Request request{content.get(), 0, scanned.end, actions.data(), actions.size(), chosen.data(), 0, ~uint64_t{0}, 1 << 16};
   Request all = request;
   all.end = block.size();
-  WholeView view{};
-  require(fieldpipe_whole(&all, whole, &view), "a whole block finds memory");
-  require(view.scanned.end == scanned.end && view.converted.stop <= scanned.end, "a whole block ends where it ends");
+  WholeView seen{};
+  require(fieldpipe_whole(&all, whole, &seen), "a whole block finds memory");
+  require(seen.scanned.end == scanned.end && seen.converted.stop <= scanned.end, "a whole block ends where it ends");
   static Scan* total = fieldpipe_scan_new();
   require(fieldpipe_scan_add(total, whole), "tallies find memory");
   while (request.start < request.end) {

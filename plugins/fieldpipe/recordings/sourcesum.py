@@ -48,10 +48,10 @@ class SourceSum:
         for start in tuple(self._kept):
             if start < self._taken:
                 del self._kept[start]
-            elif start == self._taken:
-                return memoryview(self._kept.pop(start))[: position - start]
-            else:
+            elif start > self._taken:
                 position = min(position, start)
+        if kept := self._kept.pop(self._taken, None):
+            return memoryview(kept)[: position - self._taken]
         return self._reader.read(self._taken, min(AT_ONCE, position - self._taken))
 
 
