@@ -82,11 +82,11 @@ def check(reader: Reader, workers: int | None = None) -> Checkup:
 class _Looker:
     """See pipeline.Consumer: nothing is converted."""
 
+    selection = None
+
     def __init__(self, survey: Survey, notes: Notes) -> None:
         self._survey = survey
         self._notes = notes
-
-    selection = None
 
     def remark(self, remark: Remark) -> None:
         self._notes.remark(remark.text, is_error=remark.is_error)
@@ -99,7 +99,7 @@ class _Looker:
             pass
         return []
 
-    def plain(self, *_: object) -> int:
+    def plain(self, *_: object) -> bool:
         raise AssertionError("nothing was asked for")
 
     def prepare(self, *_: object) -> None:

@@ -293,13 +293,13 @@ class _Compiled(Converted):
 
 
 class _Whole:
-    """See executor.Whole. To be asked before what was converted is released."""
+    """See executor.Whole. What was scanned is to be asked for before what was converted is released."""
 
     def __init__(self, view: _WholeView, handle: _Handle, pool: list[_Handle]) -> None:
         self.is_plain = bool(view.is_plain)
+        self.converted: Converted = _Compiled(view.converted, handle, pool)
         self.handle = handle
         self._view = view
-        self._pool = pool
 
     @property
     def definitions(self) -> list[Defined]:
@@ -310,11 +310,6 @@ class _Whole:
     def scanned(self) -> Scanned:
         """See Whole."""
         return _scanned(self._view.scanned)
-
-    @property
-    def converted(self) -> Converted:
-        """See Whole."""
-        return _Compiled(self._view.converted, self.handle, self._pool)
 
 
 class _Totals:

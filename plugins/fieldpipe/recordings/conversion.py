@@ -80,19 +80,16 @@ class Writer:
         parts = [self._route(part) for part in self._survey.parts(block, content, pieces)]
         return [segment for segment in parts if segment]
 
-    def plain(self, block: Block, content: Content, whole: Whole) -> int | None:
+    def plain(self, block: Block, content: Content, whole: Whole) -> bool:
         """See Consumer."""
         if not self._survey.are_known(content, whole.definitions):
-            return None
+            return False
         self._begin(block)
         self._survey.count(block)
         self._totals.add(whole)
-        converted, size = whole.converted, 0
-        for rows in converted.rows:
-            self._routes.tables[rows.channel].write(rows)
-            size += len(rows.text)
-        self._spool.later(converted.release)
-        return size
+        _write_rows(self._routes.tables, whole.converted)
+        self._spool.later(whole.converted.release)
+        return True
 
     def finish(self) -> None:
         """Take in what is known of plain blocks and was not taken in yet."""
@@ -109,8 +106,7 @@ class Writer:
     def converted(self, segment: Segment, content: Content, converted: Converted, prepared: list[Prepared]) -> None:
         """See Consumer."""
         tables = _tables(segment)
-        for rows in converted.rows:
-            tables[rows.channel].write(rows)
+        _write_rows(tables, converted)
         for left, found in zip(converted.left, prepared, strict=True):
             tables[left.channel].take(left, content, found)
         self._spool.later(converted.release)
@@ -147,3 +143,8 @@ class Writer:
 def _tables(segment: Segment) -> Mapping[int, Table]:
     assert isinstance(segment.selection, _Routes)
     return segment.selection.tables
+
+
+def _write_rows(tables: Mapping[int, Table], converted: Converted) -> None:
+    for rows in converted.rows:
+        tables[rows.channel].write(rows)

@@ -90,6 +90,11 @@ class Converted:
         self.rows = rows
         self.left = left
 
+    @property
+    def size(self) -> int:
+        """Bytes of all texts."""
+        return sum(len(rows.text) for rows in self.rows)
+
     def release(self) -> None:
         """The texts are not needed any more."""
 

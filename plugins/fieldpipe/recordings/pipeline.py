@@ -78,11 +78,8 @@ class Consumer(Protocol[Prepared]):
         """Take in what a block holds; returns what shall be converted."""
         ...
 
-    def plain(self, block: Block, content: Content, whole: Whole) -> int | None:
-        """Take in and write a plain block that was converted with `selection`; returns how many bytes of text that was.
-
-        None: nothing was done, as it defines something new.
-        """
+    def plain(self, block: Block, content: Content, whole: Whole) -> bool:
+        """Take in and write a plain block that was converted with `selection`, unless it defines something new."""
         ...
 
     def prepare(self, segment: Segment, content: Content, converted: Converted) -> Prepared:
@@ -302,10 +299,10 @@ class Pipeline(Generic[Prepared]):
 
     def _write_plain(self, block: Block, plain: _Plain) -> bool:
         """Whether it was what it was taken for."""
+        size = plain.whole.converted.size  # others may release it as soon as it is written
         if plain.selection is not self._consumer.selection:
             return False
-        size = self._consumer.plain(block, plain.content, plain.whole)
-        if size is None:
+        if not self._consumer.plain(block, plain.content, plain.whole):
             return False
         self._wrote(size)
         return True
@@ -367,9 +364,7 @@ class Pipeline(Generic[Prepared]):
         scanned, converted = whole.scanned, whole.converted
         segment = Segment(0, scanned.end, usual)
         early: _Converting[Prepared] = _Converting(_Waiting(content, [segment], frees))
-        result = _Result(segment, converted, self._consumer.prepare(segment, content, converted))
-        rest = [segment._replace(start=converted.stop)] if converted.stop < segment.end else []
-        early.made = _Made([result], sum(len(rows.text) for rows in converted.rows), rest)
+        early.made = _Made([self._result(segment, content, converted)], converted.size, _rest(segment, converted))
         return _Loaded(content, [Piece(0, scanned)], early)
 
     def _converted(self, content: Content, segments: Sequence[Segment]) -> _Made[Prepared]:
@@ -377,14 +372,15 @@ class Pipeline(Generic[Prepared]):
         size = 0
         for index, segment in enumerate(segments):
             converted = self._executor.convert(content, segment.start, segment.end, segment.selection)
-            made.append(_Result(segment, converted, self._consumer.prepare(segment, content, converted)))
-            size += sum(len(rows.text) for rows in converted.rows)
-            if converted.stop < segment.end:
-                rest = Segment(converted.stop, segment.end, segment.selection)
-                return _Made(made, size, [rest, *segments[index + 1 :]])
-            if size >= TEXT_LIMIT:
-                return _Made(made, size, [*segments[index + 1 :]])
+            made.append(self._result(segment, content, converted))
+            size += converted.size
+            rest = _rest(segment, converted)
+            if rest or size >= TEXT_LIMIT:
+                return _Made(made, size, [*rest, *segments[index + 1 :]])
         return _Made(made, size, [])
+
+    def _result(self, segment: Segment, content: Content, converted: Converted) -> _Result[Prepared]:
+        return _Result(segment, converted, self._consumer.prepare(segment, content, converted))
 
 
 class _Unlocked:
@@ -398,6 +394,11 @@ class _Unlocked:
 
     def __exit__(self, *_: object) -> None:
         self._lock.acquire()
+
+
+def _rest(segment: Segment, converted: Converted) -> list[Segment]:
+    """What the limit for text left of it."""
+    return [segment._replace(start=converted.stop)] if converted.stop < segment.end else []
 
 
 def _release(converting: _Converting[Prepared]) -> None:

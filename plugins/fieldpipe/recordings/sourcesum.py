@@ -32,7 +32,7 @@ class SourceSum:
     def up_to(self, position: int) -> Iterator[tuple[sums.Sum, sums.Bytes]]:
         """What lies before a byte and was not given yet, with the sum it belongs to: read when it is asked for.
 
-        A recording that somebody cuts short meanwhile ends where it ends now.
+        A recording that somebody cuts short meanwhile ends where it ends now, but for what was kept before.
         """
         while self._taken < position and (content := self._next(position)):
             self._taken += len(content)

@@ -63,8 +63,8 @@ class Collector:
             self.selection = segments[-1].selection
         return segments
 
-    def plain(self, *_: object) -> None:
-        return None
+    def plain(self, *_: object) -> bool:
+        return False
 
     def prepare(self, *_: object) -> None:
         pass

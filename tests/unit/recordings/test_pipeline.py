@@ -213,7 +213,8 @@ class Adding(ReferenceExecutor):
         self.added = 0
 
     def totals(self) -> Totals:
-        made, add = super().totals(), super().totals().add
+        made = super().totals()
+        add = made.add
 
         def counted(whole: Whole) -> None:
             self.added += 1

@@ -116,8 +116,7 @@ struct Scan {
   // What was seen in a block that comes behind all that was seen here.
   void add(const Tally& later) {
     Tally& total = tally(static_cast<uint16_t>(later.channel));
-    if (total.messages > 0) step(total, later.first);
-    if (total.messages == 0) total.first = later.first;
+    arrive(total, later.first);
     total.messages += later.messages;
     total.size += later.size;
     total.last = later.last;
@@ -144,8 +143,7 @@ struct Scan {
   void message(const uint8_t* body, uint64_t length) {
     Tally& seen = tally(load<uint16_t>(body));
     uint64_t time = load<uint64_t>(body + 6);
-    if (seen.messages > 0) step(seen, time);
-    if (seen.messages == 0) seen.first = time;
+    arrive(seen, time);
     ++seen.messages;
     seen.size += length - FIXED;
     seen.last = time;
@@ -154,7 +152,11 @@ struct Scan {
   }
 
  private:
-  static void step(Tally& seen, uint64_t time) {
+  static void arrive(Tally& seen, uint64_t time) {
+    if (seen.messages == 0) {
+      seen.first = time;
+      return;
+    }
     if (time < seen.last) {
       ++seen.backwards;
       return;
