@@ -26,9 +26,10 @@ from fieldpipe.recordings.summary import MAGIC, ChunkIndex, Summary, read_summar
 
 MAX_RATIO = 1000  # of what all chunks say they hold to the file's size
 MAX_UNPACKED = 4 * 1024**3  # bytes that may come out of a file of any size
-_PEEK = 4096  # bytes that are read for the sake of a header
+_PEEK, _LONGEST_PEEK = 4096, 256 * 1024  # bytes that are read for the sake of a header
 _FIRST_RUN, _LONGEST_RUN = 64 * 1024, 4 * 1024 * 1024  # bytes of records outside of chunks that are read at a time
 _RECORDS = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE)
+_NOT_CONVERTED = (Opcode.ATTACHMENT, Opcode.METADATA)
 
 Skip = Callable[[ChunkIndex], bool]
 """Whether a chunk can be left out."""
@@ -100,7 +101,7 @@ class Container:
             left = self._reader.size - position - HEADER.size
             if opcode == 0 or length > left:
                 if opcode == Opcode.CHUNK:
-                    yield from self._chunk(position, left, is_complete=False)
+                    yield self._chunk(position, left, is_complete=False)
                 yield self._damage(position)
                 position = self._next_chunk(position)
             elif opcode in (Opcode.DATA_END, Opcode.FOOTER):
@@ -110,31 +111,28 @@ class Container:
                 yield run
                 position += run.size
             else:
-                yield from self._record(opcode, position, length)
+                if opcode == Opcode.CHUNK:
+                    yield self._chunk(position, length, is_complete=True)
+                elif opcode in _RECORDS:
+                    kind = "message" if opcode == Opcode.MESSAGE else "definition"
+                    yield Remark(f"byte {position}: a {kind} of {length} bytes was skipped", is_error=True)
+                elif opcode in _NOT_CONVERTED:
+                    self._not_converted[Opcode(opcode).name.lower()] += 1
                 position += HEADER.size + length
         for kind, count in sorted(self._not_converted.items()):
             yield Remark(f"{count} {kind} records were not converted", is_error=False)
 
-    def _record(self, opcode: int, position: int, length: int) -> Iterator[Block | Remark]:
-        if opcode == Opcode.CHUNK:
-            yield from self._chunk(position, length, is_complete=True)
-        elif opcode in _RECORDS:
-            kind = "message" if opcode == Opcode.MESSAGE else "definition"
-            yield Remark(f"byte {position}: a {kind} of {length} bytes was skipped", is_error=True)
-        elif opcode in (Opcode.ATTACHMENT, Opcode.METADATA):
-            self._not_converted[Opcode(opcode).name.lower()] += 1
-
-    def _chunk(self, position: int, length: int, *, is_complete: bool) -> Iterator[Block | Remark]:
+    def _chunk(self, position: int, length: int, *, is_complete: bool) -> Block:
         start = position + HEADER.size
         try:
             head = parse_head(self._peek(start, HEAD_SIZE), start, length)
         except ChunkDamaged as error:
-            yield _DamagedChunk(position, str(error), is_complete)
-            return
+            return _DamagedChunk(position, str(error), is_complete)
         self._unpacked += head.size
         if self._unpacked > max(MAX_UNPACKED, MAX_RATIO * self._reader.size):
             raise PermanentError(f"bomb: {self._reader.size} bytes say that they hold {self._unpacked} and more")
-        yield _Chunk(position, head, is_complete, self._reader, self._spool)
+        size = min(head.stored, IN_MEMORY) + min(head.size, IN_MEMORY)
+        return _Chunk(position, head, size, is_complete, self._reader, self._spool)
 
     def _run(self, position: int, first: int) -> _Run:
         """As many whole records in a row as there are, up to a limit that grows; the first one has `first` bytes."""
@@ -161,8 +159,18 @@ class Container:
         """A few bytes; neighbours are read with them."""
         at = position - self._peeked_at
         if not 0 <= at <= len(self._peeked) - length:
-            self._peeked_at, self._peeked, at = position, self._reader.read(position, _PEEK), 0
+            size = min(max(_PEEK, self._indexed(position)), _LONGEST_PEEK)
+            self._peeked_at, self._peeked, at = position, self._reader.read(position, size), 0
         return self._peeked[at : at + length]
+
+    def _indexed(self, position: int) -> int:
+        """Bytes from a place among the indexes of a chunk up to the end of the next chunk's head; 0 elsewhere."""
+        number = bisect.bisect_right(self._starts, position) - 1
+        if number < 0:
+            return 0
+        before = self.summary.chunks[number]
+        left = before.indexed_end - position
+        return left + HEADER.size + HEAD_SIZE if before.end <= position and left > 0 else 0
 
     def _left_out(self, skip: Skip) -> dict[int, int]:
         """Where chunks start that are not read, and where reading goes on behind each."""
@@ -206,14 +214,11 @@ class Container:
 class _Chunk(NamedTuple):
     position: int
     head: ChunkHead
+    size: int
     is_complete: bool
     reader: Reader
     spool: Path
     is_chunk: bool = True
-
-    @property
-    def size(self) -> int:
-        return min(self.head.stored, IN_MEMORY) + min(self.head.size, IN_MEMORY)
 
     @property
     def end(self) -> int:

@@ -93,7 +93,7 @@ class Converted:
     @property
     def size(self) -> int:
         """Bytes of all texts."""
-        return sum(len(rows.text) for rows in self.rows)
+        return sum([len(rows.text) for rows in self.rows])
 
     def release(self) -> None:
         """The texts are not needed any more."""

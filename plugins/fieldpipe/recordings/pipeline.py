@@ -166,8 +166,8 @@ class Pipeline(Generic[Prepared]):
         self._to_convert: deque[_Converting[Prepared]] = deque()
         self._in_flight = 0
         self._usual_size = 0  # of text: what a block made, the larger ones of late
-        self._changed = Condition(Lock())
-        self._unlocked = _Unlocked(self._changed)
+        self._lock = Lock()
+        self._changed = Condition(self._lock)
         self._is_taken = False  # the turn: whoever has it, and nobody else, changes what is above
         self._is_stopped = False
 
@@ -194,21 +194,30 @@ class Pipeline(Generic[Prepared]):
 
     def _take_turn(self, step: Step) -> None:
         self._is_taken = True
-        with self._unlocked:
+        self._lock.release()
+        try:
             step()
             self._load()
+        finally:
+            self._lock.acquire()
         self._is_taken = False
         self._changed.notify_all()
         self._catch_up(own=True)
 
     def _do(self, task: Step) -> None:
-        with self._unlocked:
+        self._lock.release()
+        try:
             task()
+        finally:
+            self._lock.acquire()
         self._changed.notify_all()
 
     def _catch_up(self, *, own: bool) -> bool:
-        with self._unlocked:
+        self._lock.release()
+        try:
             return self._consumer.catch_up(own=own)
+        finally:
+            self._lock.acquire()
 
     def _stop(self) -> None:
         with self._changed:
@@ -381,19 +390,6 @@ class Pipeline(Generic[Prepared]):
 
     def _result(self, segment: Segment, content: Content, converted: Converted) -> _Result[Prepared]:
         return _Result(segment, converted, self._consumer.prepare(segment, content, converted))
-
-
-class _Unlocked:
-    """Others may have the lock for the time of the context."""
-
-    def __init__(self, lock: Condition) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        self._lock.release()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.acquire()
 
 
 def _rest(segment: Segment, converted: Converted) -> list[Segment]:

@@ -45,13 +45,16 @@ class SourceSum:
         return self._sum.hexdigest()
 
     def _next(self, position: int) -> sums.Bytes:
-        for start in tuple(self._kept):
-            if start < self._taken:
-                del self._kept[start]
-            elif start > self._taken:
+        while self._kept:
+            start = min(tuple(self._kept))  # a few, and others add to them
+            if start > self._taken:
                 position = min(position, start)
-        if kept := self._kept.pop(self._taken, None):
-            return memoryview(kept)[: position - self._taken]
+                break
+            content = memoryview(self._kept[start])
+            if start + len(content) <= position:
+                del self._kept[start]
+            if following := content[self._taken - start : position - start]:
+                return following
         return self._reader.read(self._taken, min(AT_ONCE, position - self._taken))
 
 

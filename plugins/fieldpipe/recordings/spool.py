@@ -51,7 +51,7 @@ class Spool:
         self._catching_up = Lock()
         self._held = 0
         self._parts: list[Part] = []
-        self._open: dict[Path, int] = {}  # descriptors, the one that was used last at the end
+        self._open: dict[Part, int] = {}  # descriptors, the one that was used last at the end
 
     def __enter__(self) -> Spool:
         return self
@@ -73,10 +73,10 @@ class Spool:
         for part in self._parts:
             part.flush()
 
-    def descriptor(self, path: Path) -> int:
+    def descriptor(self, part: Part) -> int:
         """Of a file, open for appending until some others are asked for."""
-        descriptor = self._open.pop(path, None) or os.open(path, os.O_WRONLY | os.O_APPEND)
-        self._open[path] = descriptor
+        descriptor = self._open.pop(part, None) or os.open(part.path, os.O_WRONLY | os.O_APPEND)
+        self._open[part] = descriptor
         if len(self._open) > MAX_OPEN:
             os.close(self._open.pop(next(iter(self._open))))
         return descriptor
@@ -210,7 +210,7 @@ class Part:
         reach("recordings.part")
 
     def _grow(self, block: bytes | memoryview) -> None:
-        descriptor = self._spool.descriptor(self.path)
+        descriptor = self._spool.descriptor(self)
         self._room.make(descriptor, self._written, self._written + len(block))
         _write(descriptor, block)
         self._written += len(block)

@@ -101,7 +101,7 @@ def _chunk_index(body: bytes, known: dict[frozenset[int], frozenset[int]]) -> Ch
     if behind + _U64.size > len(body):
         raise RecordDamaged("a chunk index in it is longer than it is")
     offsets = body[_CHUNK_INDEX.size : behind - size % _OFFSET.size]
-    channels = frozenset(channel for channel, _ in _OFFSET.iter_unpack(offsets))
+    channels = frozenset(dict(_OFFSET.iter_unpack(offsets)))
     (index_length,) = _U64.unpack_from(body, behind)
     end = start + length
     return ChunkIndex(start, end, end + index_length, first, last, known.setdefault(channels, channels))

@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from mcap.opcode import Opcode
+from mcap.writer import CompressionType
 
 from fieldpipe.recordings import chunks, container, pipeline, sourcesum
 from fieldpipe.recordings import convert as module
@@ -203,6 +205,50 @@ def test_chunks_are_not_read_again_for_the_sum(workers: int, tmp_path: Path) -> 
 
     assert taken.hexdigest() == sha256(content).hexdigest()
     assert reader.bytes < 1.3 * len(content)
+
+
+def test_what_lies_between_two_chunks_is_read_once(tmp_path: Path) -> None:
+    topics = [ros2(f"/{name}", "uint8 x") for name in "abcd"]
+    messages = [(topic, START, topic.encode({"x": 1})) for _ in range(8000) for topic in topics]
+    content = mcap(messages, chunk_size=50_000, compression=CompressionType.NONE)
+    reader = Eventful(content)
+    taken = sourcesum.SourceSum(reader)
+
+    convert_from(reader, tmp_path, processed_at="", options=Options(workers=1), source_sum=taken)
+
+    assert taken.hexdigest() == sha256(content).hexdigest()
+    assert reader.bytes < 1.1 * len(content)
+    assert reader.reads < 3 * len(chunks_of(content)), "a chunk has four indexes of 6 kB"
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+@pytest.mark.parametrize("length", [0, 1, 5000, 2**40, 2**64 - 1])
+def test_a_summary_that_lies_about_the_length_of_indexes_changes_nothing(
+    name: str, length: int, convert: Convert
+) -> None:
+    lying = with_index_lengths(RECORDINGS[name], length)
+
+    for workers in (1, 3):
+        made, honest = (convert(content, Options(workers=workers)) for content in (lying, RECORDINGS[name]))
+        assert made.files == honest.files
+        assert made.manifest["totals"] == honest.manifest["totals"]
+        assert made.manifest["source"]["etag"] == sha256(lying).hexdigest()
+
+
+def with_index_lengths(content: bytes, length: int) -> bytes:
+    """The same recording; the summary says of every chunk that its indexes have that length."""
+    if not content.endswith(MAGIC):
+        return content  # it has no summary
+    (start,) = struct.unpack_from("<Q", content, len(content) - len(MAGIC) - 20)
+    lying, position = bytearray(content), start
+    while start and position < len(content) - len(MAGIC):
+        opcode, size = struct.unpack_from("<BQ", content, position)
+        if opcode == Opcode.CHUNK_INDEX:
+            (offsets,) = struct.unpack_from("<I", content, position + 9 + 32)
+            struct.pack_into("<Q", lying, position + 9 + 36 + offsets, length)
+        position += 9 + size
+    lying[-len(MAGIC) - 4 : -len(MAGIC)] = bytes(4)  # no CRC
+    return bytes(lying)
 
 
 class Adding(ReferenceExecutor):
