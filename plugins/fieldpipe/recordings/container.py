@@ -29,7 +29,6 @@ MAX_UNPACKED = 4 * 1024**3  # bytes that may come out of a file of any size
 _PEEK, _LONGEST_PEEK = 4096, 256 * 1024  # bytes that are read for the sake of a header
 _FIRST_RUN, _LONGEST_RUN = 64 * 1024, 4 * 1024 * 1024  # bytes of records outside of chunks that are read at a time
 _RECORDS = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE)
-_NOT_CONVERTED = (Opcode.ATTACHMENT, Opcode.METADATA)
 
 Skip = Callable[[ChunkIndex], bool]
 """Whether a chunk can be left out."""
@@ -111,16 +110,21 @@ class Container:
                 yield run
                 position += run.size
             else:
-                if opcode == Opcode.CHUNK:
-                    yield self._chunk(position, length, is_complete=True)
-                elif opcode in _RECORDS:
-                    kind = "message" if opcode == Opcode.MESSAGE else "definition"
-                    yield Remark(f"byte {position}: a {kind} of {length} bytes was skipped", is_error=True)
-                elif opcode in _NOT_CONVERTED:
-                    self._not_converted[Opcode(opcode).name.lower()] += 1
+                if item := self._record(opcode, position, length):
+                    yield item
                 position += HEADER.size + length
         for kind, count in sorted(self._not_converted.items()):
             yield Remark(f"{count} {kind} records were not converted", is_error=False)
+
+    def _record(self, opcode: int, position: int, length: int) -> Block | Remark | None:
+        if opcode == Opcode.CHUNK:
+            return self._chunk(position, length, is_complete=True)
+        if opcode in _RECORDS:
+            kind = "message" if opcode == Opcode.MESSAGE else "definition"
+            return Remark(f"byte {position}: a {kind} of {length} bytes was skipped", is_error=True)
+        if opcode in (Opcode.ATTACHMENT, Opcode.METADATA):
+            self._not_converted[Opcode(opcode).name.lower()] += 1
+        return None
 
     def _chunk(self, position: int, length: int, *, is_complete: bool) -> Block:
         start = position + HEADER.size

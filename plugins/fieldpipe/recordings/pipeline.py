@@ -36,6 +36,7 @@ from fieldpipe.recordings.records import HEADER
 
 IN_FLIGHT = 48 * 1024 * 1024  # bytes of all blocks that are worked on, and of the text they are expected to make early
 Prepared = TypeVar("Prepared")
+Done = TypeVar("Done")
 Step = Callable[[], None]
 
 LOADED_AHEAD = 2  # blocks a worker that are loaded before it is their turn
@@ -194,28 +195,24 @@ class Pipeline(Generic[Prepared]):
 
     def _take_turn(self, step: Step) -> None:
         self._is_taken = True
-        self._lock.release()
-        try:
-            step()
-            self._load()
-        finally:
-            self._lock.acquire()
+        self._unlocked(step)
+        self._unlocked(self._load)
         self._is_taken = False
         self._changed.notify_all()
         self._catch_up(own=True)
 
     def _do(self, task: Step) -> None:
-        self._lock.release()
-        try:
-            task()
-        finally:
-            self._lock.acquire()
+        self._unlocked(task)
         self._changed.notify_all()
 
     def _catch_up(self, *, own: bool) -> bool:
+        return self._unlocked(partial(self._consumer.catch_up, own=own))
+
+    def _unlocked(self, work: Callable[[], Done]) -> Done:
+        """Do it while others may have the lock."""
         self._lock.release()
         try:
-            return self._consumer.catch_up(own=own)
+            return work()
         finally:
             self._lock.acquire()
 

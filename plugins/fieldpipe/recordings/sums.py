@@ -110,11 +110,10 @@ class NativeSum:
 
 def _update(pieces: Sequence[tuple[NativeSum, Bytes]]) -> None:
     """Those of one stream follow one another."""
-    streams, contents = zip(*pieces, strict=True)
-    with Addresses(*contents) as addresses:
+    with Addresses(*[content for _, content in pieces]) as addresses:
         native = [
             _Piece(made.digest, address, len(content))
-            for made, content, address in zip(streams, contents, addresses, strict=True)
+            for (made, content), address in zip(pieces, addresses, strict=True)
         ]
         update = pieces[0][0].native.fieldpipe_sha256_update
         check(update((_Piece * len(native))(*native), len(native)))

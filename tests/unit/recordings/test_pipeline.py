@@ -25,7 +25,19 @@ from fieldpipe.recordings.options import Options
 from fieldpipe.recordings.reader import LocalReader
 from fieldpipe.recordings.reference import ReferenceExecutor
 from fieldpipe.store import StoreUnavailable
-from tests.builders import MAGIC, START, Channel, MemoryReader, chunks_of, json_topic, mcap, robot_recording, ros2, sent
+from tests.builders import (
+    MAGIC,
+    START,
+    Channel,
+    MemoryReader,
+    chunks_of,
+    json_topic,
+    mcap,
+    records,
+    robot_recording,
+    ros2,
+    sent,
+)
 from tests.unit.recordings.conftest import Convert, Converted
 
 SECOND = 1_000_000_000
@@ -239,14 +251,11 @@ def with_index_lengths(content: bytes, length: int) -> bytes:
     """The same recording; the summary says of every chunk that its indexes have that length."""
     if not content.endswith(MAGIC):
         return content  # it has no summary
-    (start,) = struct.unpack_from("<Q", content, len(content) - len(MAGIC) - 20)
-    lying, position = bytearray(content), start
-    while start and position < len(content) - len(MAGIC):
-        opcode, size = struct.unpack_from("<BQ", content, position)
+    lying = bytearray(content)
+    for opcode, start, _ in records(content):
         if opcode == Opcode.CHUNK_INDEX:
-            (offsets,) = struct.unpack_from("<I", content, position + 9 + 32)
-            struct.pack_into("<Q", lying, position + 9 + 36 + offsets, length)
-        position += 9 + size
+            (offsets,) = struct.unpack_from("<I", content, start + 9 + 32)
+            struct.pack_into("<Q", lying, start + 9 + 36 + offsets, length)
     lying[-len(MAGIC) - 4 : -len(MAGIC)] = bytes(4)  # no CRC
     return bytes(lying)
 
